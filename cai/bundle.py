@@ -1,0 +1,116 @@
+"""Packs a health report, excerpts and the last log into one file, with secrets and user names taken out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+from cai import __version__, folders
+from cai.errors import CaiError, Exit
+from cai.report import Report
+
+_LIMIT = 1_000_000
+_FILES = ("/etc/docker/daemon.json", "/proc/version", "/etc/os-release")
+_UNITS = ("containai-docker", "containai-containerd", "containai-network", "sysbox", "sysbox-mgr", "sysbox-fs")
+_COMMANDS = {
+    "units.txt": ["systemctl", "cat", *_UNITS, "--no-pager"],
+    "unit-states.txt": ["systemctl", "status", *_UNITS, "--no-pager", "--lines=0"],
+    "journal.txt": ["journalctl", "--no-pager", "--lines=300", *(f"--unit={unit}" for unit in _UNITS)],
+    "docker-contexts.txt": ["docker", "context", "ls"],
+    "lima.txt": ["limactl", "list"],
+}
+_SECRETS = [
+    (re.compile(r"(://)[^/@\s'\"]+@"), r"\1***@"),
+    (re.compile(r"(?i)\b((?:proxy-)?authorization:\s*)\S+(\s+\S+)?"), r"\1***"),
+    (
+        re.compile(r"""(?i)(["']?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|credential)s?["']?\s*[:=]\s*)("[^"]*"|'[^']*'|\S+)"""),
+        r"\1***",
+    ),
+    (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.S), "***"),
+]
+
+
+def redact(text: str, names: dict[str, str]) -> str:
+    """Take out secrets, and the names given (name -> stand-in)."""
+    for pattern, stand_in in _SECRETS:
+        text = pattern.sub(stand_in, text)
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w]){re.escape(name)}(?![\w])", names[name], text)
+    return text
+
+
+def pack(target: Path, report: Report) -> None:
+    """Write the bundle, atomically and for the owner only."""
+    names = _names()
+    part = target.with_name(target.name + ".part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file, tarfile.open(  # noqa: PTH123
+            fileobj=file, mode="w:gz"
+        ) as archive:
+            for name, text in _contents(report).items():
+                data = redact(text[-_LIMIT:], names).encode("utf-8", errors="replace")
+                entry = tarfile.TarInfo(f"cai-bundle/{name}")
+                entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
+                archive.addfile(entry, io.BytesIO(data))
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CaiError(
+            f"{target} cannot be written: {error.strerror}.", hint="name a file in a folder of yours", code=Exit.USAGE
+        ) from error
+
+
+def _contents(report: Report) -> dict[str, str]:
+    texts = {"report.json": json.dumps(report.document(), indent=2), "versions.txt": _versions()}
+    for path in map(Path, _FILES):
+        texts[path.name] = _read(path)
+    for name, command in _COMMANDS.items():
+        if shutil.which(command[0]):
+            texts[name] = _said(command)
+    run = folders.last_run()
+    if run:
+        texts["last-run.txt"] = _read(run / "stdout")
+    return texts
+
+
+def _versions() -> str:
+    lines = [f"cai {__version__}", f"python {sys.version}", f"machine {platform.platform()}"]
+    for command in (["docker", "--version"], ["sysbox-runc", "--version"], ["limactl", "--version"]):
+        if shutil.which(command[0]):
+            lines.append(_said(command))
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return f"({error.strerror})\n"
+
+
+def _said(command: list[str]) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in ("DOCKER_HOST", "DOCKER_CONTEXT")}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=15, check=False, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"({error})\n"
+    return done.stdout + done.stderr
+
+
+def _names() -> dict[str, str]:
+    """The names that tell who and where this is."""
+    users = {os.environ.get("USER", ""), os.environ.get("SUDO_USER", ""), os.environ.get("LOGNAME", ""), Path.home().name}
+    names = dict.fromkeys(users - {"", "root"}, "user")
+    host = platform.node()
+    return {**names, **({host: "host"} if len(host) > 2 and host != "localhost" else {})}

@@ -1,0 +1,89 @@
+"""The command line: one file a command, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cai import __version__
+from cai.cli.completion import completion
+from cai.cli.doctor import doctor
+from cai.cli.path import path
+from cai.cli.setup import setup
+from cai.cli.uninstall import uninstall
+from cai.errors import CaiError, Exit
+
+HELP = """Set up a secure container engine, Docker with Sysbox, beside Docker Desktop and never in its way.
+
+\b
+Examples:
+  cai setup --dry-run   see what would be done; changes nothing, needs no password
+  cai setup             do it, and verify that it works
+  cai doctor            see whether it is healthy, and how to mend what is not
+
+\b
+Exit codes:
+  0    done and verified          4    the target could not be reached
+  1    a step or check failed     70   a mistake in cai itself
+  2    wrong usage or setting     130  interrupted
+  3    unsupported or unmet precondition; nothing was changed
+"""
+
+
+@click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cai")
+def cli() -> None:
+    """Hold the commands."""
+
+
+for command in (setup, doctor, uninstall, path, completion):
+    cli.add_command(command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return the exit code; nothing but this code and messages leaves cai."""
+    try:
+        result = cli.main(args=arguments, prog_name="cai", standalone_mode=False)
+        return result if isinstance(result, int) else Exit.OK
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\nInterrupted.\n")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`cai path | head -0`); Python must not complain about it at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
+        return _failed(arguments, error)
+
+
+def _failed(arguments: list[str], error: Exception) -> int:
+    from cai import output, report
+
+    if not isinstance(error, CaiError):
+        error = report.internal(f"{type(error).__name__}: {error}", _crash_log(arguments))
+    if "--json" in arguments:
+        output.print_json(report.error_report(arguments[0], error))
+    output.error(output.console(sys.stderr), error)
+    return error.code
+
+
+def _crash_log(arguments: list[str]) -> str:
+    """Keep the traceback where a bug report finds it, but nowhere after a dry run."""
+    import traceback
+
+    from cai import folders
+
+    if "--dry-run" in arguments or "doctor" in arguments:
+        return ""
+    try:
+        with folders.run_folder(temporary=False) as folder:
+            log: Path = folder / "stdout"
+            log.write_text(traceback.format_exc(), encoding="utf-8")
+            return str(log)
+    except (OSError, CaiError):
+        return ""

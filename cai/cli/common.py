@@ -1,0 +1,123 @@
+"""What the commands that run a playbook share: their options, and the run itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import click
+
+from cai import config, content, folders, platforms, sudo
+from cai.errors import CaiError, Exit
+from cai.platforms import Platform
+from cai.report import Report
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def json_option(function: Function) -> Function:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document; progress goes to stderr.")(function)
+
+
+def dry_run_option(function: Function) -> Function:
+    """Add --dry-run."""
+    return click.option("--dry-run", is_flag=True, help="Print the plan with diffs; change nothing, ask for no password.")(
+        function
+    )
+
+
+def run_options(function: Function) -> Function:
+    """Add the options of every command that runs a playbook."""
+    json_option(function)
+    click.option("-v", "--verbose", is_flag=True, help="Stream Ansible's own output.")(function)
+    return click.option(
+        "-e", "--extra-var", "extra", multiple=True, metavar="KEY=VALUE", help="Set a setting; wins over the settings file."
+    )(function)
+
+
+@dataclass
+class Request:
+    """One command as the user gave it."""
+
+    command: str
+    extra: tuple[str, ...] = ()
+    dry_run: bool = False
+    verbose: bool = False
+    as_json: bool = False
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the run must leave no trace and needs no root."""
+        return self.dry_run or self.command == "doctor"
+
+
+def supported_platform() -> Platform:
+    """Tell the platform, or say why there is no way on."""
+    platform = platforms.detect()
+    if platform is Platform.WSL1:
+        raise CaiError(
+            "This distro runs on WSL1, which has no Linux kernel; WSL2 is needed.",
+            hint=f"in PowerShell, run `wsl --set-version {os.environ.get('WSL_DISTRO_NAME', '<distro>')} 2`",
+            code=Exit.PRECONDITION,
+        )
+    if not platform.supported:
+        raise CaiError(
+            f"This is {os.uname().sysname}; cai needs macOS, Linux, or Windows with WSL2.",
+            hint="use one of these machines",
+            code=Exit.PRECONDITION,
+        )
+    return platform
+
+
+def perform(request: Request) -> Report:
+    """Run the command's playbook on this machine, showing progress; return what it amounts to."""
+    from cai import output, runner
+
+    platform = supported_platform()
+    playbook = content.playbook(request.command, platform.value)
+    settings = config.gather(config.schema(content.root() / "roles"), folders.config_file(), request.extra)
+    out = output.console(sys.stderr if request.as_json else sys.stdout)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(folders.run_folder(temporary=request.read_only))
+        if not request.read_only:
+            stack.enter_context(folders.only_run(folder / "stdout"))
+        secret = None if request.read_only or platform is Platform.MACOS else sudo.password()
+        variables = {**settings, **_own(request, platform), **request.variables}
+        progress = folder / "progress" if out.is_terminal and not request.verbose else None
+        if progress:
+            variables["cai_progress_file"] = str(progress)
+        job = runner.Job(
+            request.command, platform.value, playbook, folder, variables,
+            check=request.dry_run, keep_log=not request.read_only, verbose=request.verbose, password=secret,
+        )  # fmt: skip
+        with output.View(out, verbose=request.verbose, progress=progress) as view:
+            return runner.run(job, view.show)
+
+
+def _own(request: Request, platform: Platform) -> dict[str, Any]:
+    become = os.geteuid() != 0 and not request.read_only
+    # On macOS the machine itself needs no root, but the VM's own user becomes root there without a password.
+    if platform is Platform.MACOS:
+        become = not request.read_only
+    user = folders.sudo_user()
+    return {"cai_become": become, **({"docker_context_user": user} if user else {})}
+
+
+def finish(request: Request, report: Report, page: Callable[[Any, Report], None]) -> int:
+    """Write the result and the errors; return the exit code."""
+    from cai import output
+
+    if request.as_json:
+        output.print_json(report.document())
+    elif report.exit_code == Exit.OK or report.findings or (request.dry_run and report.failures):
+        page(output.console(sys.stdout), report)
+    errors = output.console(sys.stderr)
+    for problem in report.errors:
+        output.error(errors, problem)
+    return report.exit_code

@@ -1,0 +1,34 @@
+"""cai doctor."""
+
+from pathlib import Path
+
+import click
+
+from cai.cli.common import Request, finish, perform, run_options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  cai doctor                               each part, and the command that mends it
+  cai doctor --json | jq '.findings[] | select(.status == "fail")'
+  cai doctor --bundle cai-bundle.tar.gz    a file for a bug report; secrets and user names are taken out
+
+\b
+Exit codes: 0 healthy, 1 something must be mended, 2 wrong usage, 3 unsupported platform, 70 a mistake in cai."""
+)
+@click.option("--bundle", type=click.Path(dir_okay=False, path_type=Path), help="Pack a file for a bug report.")
+@run_options
+def doctor(bundle: Path | None, verbose: bool, extra: tuple[str, ...], as_json: bool) -> int:
+    """Report the health of every part; changes nothing and never asks for a password."""
+    from cai import output
+
+    request = Request("doctor", extra, verbose=verbose, as_json=as_json)
+    report = perform(request)
+    code = finish(request, report, output.health)
+    if bundle:
+        from cai.bundle import pack
+
+        pack(bundle, report)
+        click.echo(f"Packed {bundle}; look into it before you publish it.", err=True)
+    return code

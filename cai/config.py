@@ -1,0 +1,200 @@
+"""Settings: one schema made from the roles' argument_specs, the user's file, and -e KEY=VALUE."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cai.errors import CaiError, Exit
+
+_TRUE = {"true", "yes", "on", "1", "y", "t"}
+_FALSE = {"false", "no", "off", "0", "n", "f"}
+_TITLES = {
+    "str": "a text",
+    "path": "a path",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting, as a role's argument_specs declares it."""
+
+    name: str
+    role: str = ""
+    type: str = "str"
+    description: str = ""
+    choices: tuple[Any, ...] = ()
+    elements: str = ""
+    options: dict[str, Option] = field(default_factory=dict)
+
+
+def schema(roles: Path) -> dict[str, Option]:
+    """Read every setting from roles/*/meta/argument_specs.yml."""
+    found: dict[str, Option] = {}
+    for path in sorted(roles.glob("*/meta/argument_specs.yml")):
+        specs = (_load(path) or {}).get("argument_specs") or {}
+        for entry in specs.values():
+            for name, raw in ((entry or {}).get("options") or {}).items():
+                found.setdefault(name, _option(name, raw or {}, path.parts[-3]))
+    return found
+
+
+def _option(name: str, raw: dict[str, Any], role: str) -> Option:
+    text = raw.get("description") or ""
+    return Option(
+        name=name,
+        role=role,
+        type=raw.get("type") or "str",
+        description=" ".join(text) if isinstance(text, list) else str(text),
+        choices=tuple(raw.get("choices") or ()),
+        elements=raw.get("elements") or "",
+        options={key: _option(key, sub or {}, role) for key, sub in (raw.get("options") or {}).items()},
+    )
+
+
+def _load(path: Path) -> Any:
+    import yaml
+
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def gather(known: dict[str, Option], file: Path, extra: tuple[str, ...]) -> dict[str, Any]:
+    """Merge the settings: -e wins over the file; what neither names keeps the role's default."""
+    return {**from_file(known, file), **from_command_line(known, extra)}
+
+
+def from_file(known: dict[str, Option], file: Path) -> dict[str, Any]:
+    """Read and check the settings file; a missing one means no settings."""
+    import yaml
+
+    try:
+        data = _load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        raise _bad(f"{file} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise _bad(f"{file}{where} is not valid YAML: {getattr(error, 'problem', None) or error}.") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise _bad(f"{file} must hold `name: value` lines, not {_named(data)}.")
+    return {name: _checked(_known(known, name, str(file)), value, f"{file}: {name}") for name, value in data.items()}
+
+
+def from_command_line(known: dict[str, Option], extra: tuple[str, ...]) -> dict[str, Any]:
+    """Read and check -e KEY=VALUE arguments; the last of a name wins."""
+    result = {}
+    for item in extra:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise _bad(f"-e {item!r} is not KEY=VALUE.", "write it like `-e sysbox_version=0.7.1`")
+        option = _known(known, name, "-e")
+        result[name] = _checked(option, _typed(option, text), f"-e {name}")
+    return result
+
+
+def _known(known: dict[str, Option], name: Any, where: str) -> Option:
+    if isinstance(name, str) and name in known:
+        return known[name]
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    if str(name) in {"cai_force", "force"}:
+        hint = "use `cai setup --force`"
+    elif close:
+        hint = "did you mean " + " or ".join(f"`{item}`" for item in close) + "?"
+    else:
+        hint = "`cai path` prints the folder whose roles/*/README.md list all settings"
+    raise _bad(f"{where}: there is no setting named {str(name)!r}.", hint)
+
+
+def _typed(option: Option, text: str) -> Any:
+    """Turn a command-line text into the option's type; a text stays as it is, to the letter."""
+    if option.type == "bool":
+        return True if text.lower() in _TRUE else False if text.lower() in _FALSE else text
+    if option.type in ("int", "float"):
+        try:
+            return int(text) if option.type == "int" else float(text)
+        except ValueError:
+            return text
+    if option.type in ("list", "dict", "raw"):
+        import yaml
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+    return text
+
+
+def _checked(option: Option, value: Any, where: str) -> Any:
+    if not _fits(option.type, value):
+        raise _bad(f"{where} must be {_TITLES.get(option.type, option.type)}, not {_named(value)}.")
+    if option.choices and value not in option.choices:
+        raise _bad(f"{where} must be one of {', '.join(map(str, option.choices))}, not {_named(value)}.")
+    _storable(value, where)
+    if option.type == "list" and (option.elements or option.options):
+        element = Option("element", option.role, option.elements or "dict", options=option.options)
+        return [_checked(element, item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if option.type == "dict" and option.options:
+        return {key: _checked(_known(option.options, key, where), item, f"{where}.{key}") for key, item in value.items()}
+    return value
+
+
+def _fits(kind: str, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match kind:
+        case "bool":
+            return isinstance(value, bool)
+        case "int":
+            return number and isinstance(value, int)
+        case "float":
+            return number
+        case "list":
+            return isinstance(value, list)
+        case "dict":
+            return isinstance(value, dict)
+        case "str" | "path":
+            return isinstance(value, str)
+    return True
+
+
+def _storable(value: Any, where: str) -> None:
+    """Refuse what no file or command could carry: half a character, or a NUL byte."""
+    if isinstance(value, str) and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
+        raise _bad(f"{where} holds a NUL byte or bytes that are not UTF-8.")
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return "nothing" if value is None else repr(value)
+
+
+def _bad(message: str, hint: str = "") -> CaiError:
+    return CaiError(message, hint=hint, code=Exit.USAGE)
+
+
+def dump(values: dict[str, Any]) -> str:
+    """Write variables as YAML in which Ansible never templates a text, whatever it holds."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def literal(dumper: yaml.SafeDumper, text: str) -> Any:
+        return dumper.represent_scalar("!unsafe", text, style='"')
+
+    Dumper.add_representer(str, literal)
+    # Keys stay plain: they are names from the schema.
+    lines = [f"{name}: {yaml.dump(value, Dumper=Dumper, default_flow_style=True, width=10**6)}" for name, value in values.items()]
+    return "---\n" + "".join(line.replace("\n...\n", "\n") for line in lines)

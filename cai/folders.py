@@ -1,0 +1,110 @@
+"""Folders of the user: settings, run folders, and the lock that lets one run at a time through."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cai.errors import CaiError, Exit
+
+KEPT_RUNS = 20
+
+
+def sudo_user() -> str:
+    """Name who typed `sudo cai ...`; empty when nobody did."""
+    name = os.environ.get("SUDO_USER", "") if os.geteuid() == 0 else ""
+    return "" if name == "root" else name
+
+
+def config_file() -> Path:
+    """Name the settings file; under sudo, that of the user who typed it."""
+    if sudo_user():
+        with contextlib.suppress(KeyError):
+            return Path(pwd.getpwnam(sudo_user()).pw_dir, ".config", "containai", "config.yml")
+    return _xdg("XDG_CONFIG_HOME", ".config") / "config.yml"
+
+
+def state_folder() -> Path:
+    """Name the folder of runs and lock; under sudo root's own, so that the user's stays his."""
+    if sudo_user():
+        return Path(pwd.getpwuid(0).pw_dir, ".local", "state", "containai")
+    return _xdg("XDG_STATE_HOME", ".local/state")
+
+
+def _xdg(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG specification says that relative values are to be ignored.
+    base = Path(value) if value.startswith("/") else Path.home() / default
+    return base / "containai"
+
+
+def last_run() -> Path | None:
+    """Find the newest run folder."""
+    runs = _runs(state_folder() / "runs")
+    return runs[-1] if runs else None
+
+
+def _runs(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _private(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CaiError(
+            f"The folder {path} cannot be made: {error.strerror}.",
+            hint=f"run `sudo chown -R \"$(id -un)\" {path.parent}`, or set XDG_STATE_HOME",
+            code=Exit.PRECONDITION,
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def run_folder(*, temporary: bool) -> Iterator[Path]:
+    """Make a run's own folder: one that vanishes for a dry run, one of the last twenty otherwise."""
+    if temporary:
+        folder = Path(tempfile.mkdtemp(prefix="cai-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    runs = _private(state_folder() / "runs")
+    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    for old in _runs(runs)[:-KEPT_RUNS]:
+        shutil.rmtree(old, ignore_errors=True)
+    yield folder
+
+
+@contextlib.contextmanager
+def only_run(log: Path) -> Iterator[None]:
+    """Hold the lock of this machine's user; the kernel frees it when the process dies, however it dies."""
+    import fcntl
+
+    path = _private(state_folder()) / "lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            pid, _, other = lock.read().strip().partition(" ")
+            raise CaiError(
+                f"Another cai is at work (process {pid or 'unknown'}); one run at a time is possible.",
+                hint=f"wait for it, or end it with `kill {pid}`" if pid else "wait for it",
+                log=other,
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {log}")
+        lock.flush()
+        yield

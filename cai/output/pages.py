@@ -1,0 +1,107 @@
+"""What stands at the end: the summary of a run, the plan of a dry run, the health report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cai.events import Finding
+from cai.output.base import MARKS, component, styled
+from cai.text import clean, count, duration, line, unified
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cai.report import Report
+
+NEXT_COMMAND = "docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04"
+_DONE = {
+    "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
+    "reload": "reloaded", "remove": "removed", "leave": "left", "check": "checked",
+}  # fmt: skip
+_COLOURS = {"remove": "red", "leave": "dim", "check": "dim", "install": "green", "create": "green"}
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def summary(out: Console, report: Report) -> None:
+    """Say what was done, how long it took, what to know, and what to type next."""
+    done = [action for action in report.actions if action.verb not in ("leave", "check")]
+    if done and out.is_terminal:
+        out.print(styled("\nDone", "bold"))
+        for action in done:
+            text = styled(f"  {line(_DONE.get(action.verb, action.verb)):<10} ", _COLOURS.get(action.verb, "yellow"))
+            out.print(text.append(line(action.what), style="default"))
+    _notes(out, report)
+    took = f"{count(report.changed, 'step')} of {_steps(report)} changed something, in {duration(report.seconds)}"
+    if report.command == "uninstall":
+        out.print(styled(f"\nRemoved: {took}." if report.changed else "\nNothing of cai's was left to remove.", "bold green"))
+        return
+    if not report.changed:
+        took = f"nothing had to be changed, {count(_steps(report), 'step')} in {duration(report.seconds)}"
+    out.print(styled("\nThe secure engine is ready", "bold green").append(f" ({took}).", style="not bold default"))
+    out.print("Start a Sysbox container:", soft_wrap=True)
+    out.print(styled(f"  {NEXT_COMMAND}", "cyan"), soft_wrap=True)
+
+
+def _steps(report: Report) -> int:
+    return sum(step.status in ("ok", "changed") and not step.quiet for step in report.steps)
+
+
+def _notes(out: Console, report: Report) -> None:
+    for note in report.notes:
+        out.print(styled("\nNote: ", "bold").append(line(note), style="not bold default"), soft_wrap=True)
+
+
+def plan(out: Console, report: Report) -> None:
+    """Say what a real run would do: by component, with diffs, the gate's verdict, and the counts last."""
+    out.print(styled(f"\nPlan for this machine ({report.platform}); nothing has been changed.", "bold"), soft_wrap=True)
+    roles = list(dict.fromkeys([action.role for action in report.actions] + [diff.role for diff in report.diffs]))
+    for role in roles:
+        out.print(styled(f"\n{component(role)}", "bold"))
+        for action in (action for action in report.actions if action.role == role):
+            text = styled(f"  would {line(action.verb):<8} ", _COLOURS.get(action.verb, "yellow"))
+            out.print(text.append(line(action.what), style="default"), soft_wrap=True)
+        for diff in (diff for diff in report.diffs if diff.role == role):
+            for text in unified(diff):
+                out.print(styled(f"    {text}", _DIFF_COLOURS.get(text[:1], "")), soft_wrap=True)
+    for gate in report.gates:
+        verdict = {"pass": "passes", "conflict": "seccomp conflict", "inconclusive": "no answer, goes on"}[gate.verdict]
+        out.print(f"\nGate: {verdict}" + (f" ({line(gate.found)})" if gate.found else ""), soft_wrap=True)
+    _notes(out, report)
+    out.print(styled(f"\n{_counts(report)}", "bold"), soft_wrap=True)
+
+
+def _counts(report: Report) -> str:
+    if report.failures:
+        gate = report.failures[0].kind == "gate"
+        return f"Plan: `cai {report.command}` would stop{' at the gate' if gate else ''}; nothing would be changed."
+    wanted = {verb: number for verb, number in report.counts.items() if verb not in ("leave", "check")}
+    if not wanted:
+        return f"Plan: nothing to {'remove' if report.command == 'uninstall' else 'change'}."
+    return "Plan: " + ", ".join(f"{number} to {line(verb)}" for verb, number in wanted.items()) + "."
+
+
+def health(out: Console, report: Report) -> None:
+    """Write the health report: a line a part, with the command that mends it."""
+    width = max((len(line(finding.part)) for finding in report.findings), default=0)
+    for finding in report.findings:
+        _finding(out, finding, width)
+    _notes(out, report)
+    states = [finding.status for finding in report.findings]
+    if report.sick:
+        style, verdict = "bold red", f"{count(report.sick, 'part')} of {len(states)} must be mended"
+    else:
+        style, verdict = "bold green", f"Healthy: {count(len(states), 'part')} looked at"
+    more = [f"{states.count(state)} {word}" for state, word in (("warn", "to look at"), ("unknown", "unknown")) if state in states]
+    out.print(styled(f"\n{', '.join([verdict, *more])}.", style), soft_wrap=True)
+
+
+def _finding(out: Console, finding: Finding, width: int) -> None:
+    mark, word, colour = MARKS[finding.status]
+    part = f"{line(finding.part):<{width}}"
+    if not out.is_terminal:
+        hint = f" -> {line(finding.hint)}" if finding.hint else ""
+        out.print(f"{word:<8}{part}  {line(finding.found)}{hint}", soft_wrap=True)
+        return
+    out.print(styled(f"{mark} ", colour).append(part, style="bold default").append(f"  {line(finding.found)}", style="default"))
+    if finding.hint:
+        out.print(styled("    → ", "cyan").append(clean(finding.hint), style="default"), soft_wrap=True)

@@ -1,0 +1,99 @@
+"""A run as it happens: a live line and ticks on a terminal, plain lines elsewhere, Ansible's text when verbose."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from cai import events
+from cai.output.base import MARKS, component, fit, styled
+from cai.text import clean, duration, line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class View:
+    """Shows the items of a run; a context manager, since the live line must be taken away again."""
+
+    def __init__(self, out: Console, *, verbose: bool = False, progress: Path | None = None) -> None:
+        self.out = out
+        self.verbose = verbose
+        self.progress = progress
+        self._live: Any = None
+        self._task = ""
+        self._since = time.monotonic()
+        self._role: str | None = None
+
+    def __enter__(self) -> View:
+        if self.out.is_terminal and not self.verbose:
+            from rich.live import Live
+
+            self._live = Live(console=self.out, get_renderable=self._line, refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        live, self._live = self._live, None
+        if live:
+            live.stop()
+
+    def show(self, item: events.Item) -> None:
+        """Show one item as it comes."""
+        match item:
+            case events.Output() if self.verbose:
+                self.out.print(clean(item.text), soft_wrap=True)
+            case events.Step(status="running"):
+                self._task, self._since = item.name, time.monotonic()
+            case events.Step() if not self.verbose and item.status in MARKS and not (item.quiet and item.status == "ok"):
+                self._done(item)
+            case events.Notice(kind="warning") if not self.verbose:
+                self._warn(item.text)
+
+    def _done(self, step: events.Step) -> None:
+        name = line(step.name) + (f" [{line(step.host)}]" if step.host not in ("", "localhost") else "")
+        mark, word, colour = MARKS[step.status]
+        if not self.out.is_terminal:
+            self.out.print(f"{word:<9}{component(step.role)}: {name} ({duration(step.seconds)})", soft_wrap=True)
+            return
+        if step.role != self._role:
+            self._role = step.role
+            self.out.print(styled(component(step.role), "bold"))
+        tail = f"  {'' if word == 'ok' else word + ' '}{duration(step.seconds)}"
+        text = styled(f"  {mark} ", colour).append(fit(name, self.out.width - 4 - len(tail)), style="default")
+        self.out.print(text.append(tail, style="dim" if word == "ok" else colour), no_wrap=True)
+
+    def _warn(self, text: str) -> None:
+        mark, word, colour = MARKS["warning"]
+        if "\n" in text.strip():  # a drawing, such as the gate's box
+            self.out.print(clean(text.strip("\n")), soft_wrap=True)
+            return
+        text = line(text)
+        if self.out.is_terminal:
+            self.out.print(styled(f"  {mark} ", colour).append(text, style="default"))
+        else:
+            self.out.print(f"{word:<9}{text}", soft_wrap=True)
+
+    def _line(self) -> Text:
+        """Draw the running step; rich calls this eight times a second."""
+        now = time.monotonic()
+        tail = f"  {self._said()}{duration(int(now - self._since)).replace('.0', '')}"
+        name = fit(line(self._task) or "Starting Ansible", self.out.width - 4 - len(tail))
+        text = styled(f"  {_FRAMES[int(now * 8) % len(_FRAMES)]} ", "cyan", no_wrap=True)
+        return text.append(name, style="default").append(tail, style="dim")
+
+    def _said(self) -> str:
+        """Read what the running module says of itself, such as "12.1 of 31.0 MB"."""
+        if self.progress is None:
+            return ""
+        try:
+            with self.progress.open(encoding="utf-8", errors="replace") as file:
+                said = line(file.readline(200))[:40]
+        except OSError:
+            return ""
+        return f"{said}  " if said else ""

@@ -1,0 +1,60 @@
+"""Ends everything a run started. Ansible's workers leave its process group, so the group alone is not enough."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+
+def _table() -> list[tuple[int, int]]:
+    """List (pid, parent pid) of all processes: from /proc, or from ps where there is none (macOS)."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
+        return [(int(pid), int(parent)) for pid, parent in map(str.split, listed.stdout.splitlines())]
+    rows = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # The name in parentheses may hold spaces and parentheses of its own.
+                fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    rows.append((int(folder.name), int(fields[1])))
+    return rows
+
+
+def descendants(parent: int) -> list[int]:
+    """List all processes below one, nearest first."""
+    children: dict[int, list[int]] = {}
+    for pid, above in _table():
+        children.setdefault(above, []).append(pid)
+    found: list[int] = []
+    level = children.get(parent, [])
+    while level:
+        found += level
+        level = [below for pid in level for below in children.get(pid, [])]
+    return found
+
+
+def end_all(parent: int, patience: float = 1.5) -> None:
+    """Ask the processes below one to end, and make them when they have not within `patience` seconds."""
+    found = descendants(parent)
+    # Ansible hands a SIGTERM on to its workers' groups; only the nearest need it.
+    for pid in found[:1]:
+        _send(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and set(found) & set(descendants(parent)):
+        time.sleep(0.05)
+    alive = {pid for pid, _ in _table()}
+    for pid in found:
+        if pid in alive:
+            _send(pid, signal.SIGKILL)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    # A process of root (sudo's) is not ours to signal; it ends with its terminal.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

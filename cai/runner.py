@@ -1,0 +1,185 @@
+"""The only module that touches ansible-runner."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cai import config, content, events, processes
+from cai.report import Report
+
+Sink = Callable[[events.Item], None]
+
+# What a program on this machine may need; everything else of the caller's environment stays outside,
+# above all ANSIBLE_*, DOCKER_HOST and DOCKER_CONTEXT, PYTHON*, and whatever secrets it holds.
+KEPT_ENVIRONMENT = re.compile(
+    r"(HOME|USER|LOGNAME|SHELL|PATH|TERM|TZ|TMPDIR|LIMA_HOME|LIMA_[A-Z_]+|HOMEBREW_[A-Z_]+|DOCKER_CONFIG|XDG_[A-Z_]+"
+    r"|SSL_CERT_(FILE|DIR)|SSH_AUTH_SOCK|SUDO_(USER|UID|GID)|WSL[A-Z_]*|((http|https|ftp|all|no)_proxy))",
+)
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
+_PROMPT = r"BECOME password.*:\s*?$"
+_CREDENTIALS = re.compile(r"(://)[^/@\s'\"]+@")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one playbook."""
+
+    command: str
+    platform: str
+    playbook: Path
+    folder: Path
+    variables: dict[str, Any] = field(default_factory=dict)
+    check: bool = False
+    keep_log: bool = True
+    verbose: bool = False
+    password: str | None = field(default=None, repr=False)
+
+
+def run(job: Job, sink: Sink) -> Report:
+    """Run a playbook, hand each item to the sink as it comes, and return what the run amounts to."""
+    report = Report(job.command, job.platform, job.check, str(job.folder / "stdout") if job.keep_log else "")
+
+    def handle(event: Any) -> bool:
+        for item in events.parse(event):
+            report.add(item)
+            sink(item)
+        return False  # no event file
+
+    started = time.monotonic()
+    with _scratch() as scratch, _interrupts() as interrupted:
+        runner = _prepare(job, scratch, handle, interrupted)
+        try:
+            runner.run()
+        finally:
+            report.interrupted = bool(interrupted())
+            processes.end_all(os.getpid())
+    report.return_code = runner.rc or 0
+    report.seconds = time.monotonic() - started
+    _tidy(job.folder)
+    return report
+
+
+def _prepare(job: Job, scratch: Path, handle: Callable[[Any], bool], cancelled: Callable[[], bool]) -> Any:
+    """Make ansible-runner's object and replace what it would take from the caller's surroundings."""
+    from ansible_runner.interface import init_runner
+    from ansible_runner.utils import get_callback_dir
+
+    runner = init_runner(
+        private_data_dir=str(job.folder),
+        artifact_dir=str(job.folder.parent),
+        ident=job.folder.name,
+        playbook=str(job.playbook),
+        inventory=str(content.root() / "inventory" / "localhost.yml"),
+        cmdline=shlex.join(_arguments(job, scratch)),
+        passwords={_PROMPT: job.password} if job.password else {},
+        settings={"pexpect_timeout": 0.2},
+        event_handler=handle,
+        cancel_callback=cancelled,
+        suppress_env_files=True,
+        quiet=True,
+        fact_cache_type="memory",
+    )
+    runner.config.env = {
+        **_environment(),
+        **_own_variables(scratch),
+        "ANSIBLE_CALLBACK_PLUGINS": str(get_callback_dir()),
+        "ANSIBLE_STDOUT_CALLBACK": "awx_display",
+        "AWX_ISOLATED_DATA_DIR": runner.config.artifact_dir,
+    }
+    runner.config.cwd = str(content.root())
+    # By its interpreter: under pipx the script is on no PATH, and a foreign one might be.
+    runner.config.command[0:1] = [sys.executable, "-m", "ansible", "playbook"]
+    return runner
+
+
+def _arguments(job: Job, scratch: Path) -> list[str]:
+    variables = scratch / "variables.yml"
+    variables.touch(mode=0o600)
+    variables.write_text(config.dump(job.variables), encoding="utf-8")
+    arguments = ["-e", f"@{variables}"]
+    arguments += ["--check", "--diff"] if job.check else []
+    arguments += ["--ask-become-pass"] if job.password else []
+    return arguments + (["-v"] if job.verbose else [])
+
+
+def _environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if KEPT_ENVIRONMENT.fullmatch(name) or name in _PROXIES
+    }
+    interpreter = str(Path(sys.executable).parent)
+    kept["PATH"] = os.pathsep.join([interpreter, kept.get("PATH", os.defpath)])
+    return kept
+
+
+def _own_variables(scratch: Path) -> dict[str, str]:
+    return {
+        "ANSIBLE_CONFIG": str(content.root() / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(scratch / "collections"),
+        "ANSIBLE_HOME": str(scratch / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(scratch / "ansible"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "ssh"),
+        "CAI_TMP": str(scratch / "remote"),
+        "LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make the folder for variables and temporary files: short enough for ssh's sockets, gone after the run."""
+    path = Path(tempfile.mkdtemp(prefix="cai-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and its kin into a question that ansible-runner asks five times a second."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        seen.append(number)
+
+    def cancelled() -> bool:
+        if seen:
+            processes.end_all(os.getpid())
+        return bool(seen)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield cancelled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tidy(folder: Path) -> None:
+    """Keep the log alone, without the credentials that an address may carry."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != "stdout":
+            path.unlink(missing_ok=True)
+    log = folder / "stdout"
+    if log.exists():
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if _CREDENTIALS.search(text):
+            log.write_text(_CREDENTIALS.sub(r"\1***@", text), encoding="utf-8")

@@ -1,0 +1,45 @@
+"""Makes foreign text harmless and fit for a line. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from cai.events import Diff
+
+# C0 but newline and tab, DEL, C1, and the marks that reorder or hide what is shown.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Show control characters instead of obeying them."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n"))
+
+
+def line(text: str) -> str:
+    """Make one clean line of a text."""
+    return " ".join(clean(text).split())
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took: 0.4s, 12s, 1m 05s, 1h 02m."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+def count(number: int, noun: str) -> str:
+    """Say "1 step" or "3 steps"."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def unified(diff: Diff) -> list[str]:
+    """Write a diff as `diff -u` does."""
+    before, after = diff.before.splitlines(), diff.after.splitlines()
+    made = difflib.unified_diff(before, after, diff.before_header, diff.after_header, n=3, lineterm="")
+    return [clean(text).replace("\n", " ") for text in made]
