@@ -1,0 +1,74 @@
+#!/bin/sh
+# PID 1 of a test host: undoes what makes a container look and behave unlike a machine, puts the dress on,
+# installs the seccomp filter of the wanted kind, then becomes systemd.
+# CAI_DRESS: wsl2 | wsl1 | linux | nosystemd | container; CAI_KIND: none | plain | listener
+set -eu
+dress=${CAI_DRESS:-wsl2} kind=${CAI_KIND:-none}
+unset CAI_DRESS CAI_KIND HOSTNAME TERM container || true
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+hold=/run/test-host
+mountpoint -q /run || mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
+mkdir -p $hold /run/lock
+mount -o remount,rw /sys
+umount -R /sys/fs/cgroup
+mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# ip netns shares its mounts with every namespace; so does systemd on a real machine.
+mount --make-rshared /
+
+# A container in a user namespace may mount /proc only while an uncovered /proc is in sight.
+mkdir -p $hold/proc
+mount -t proc proc $hold/proc
+
+# The kernel is shared with the machine below: what is not per namespace becomes a copy (if anything here
+# writes it) or read-only, so that no host changes the machine.
+for key in kernel/core_pattern kernel/pid_max kernel/keys/maxkeys kernel/keys/maxbytes kernel/random/boot_id \
+    fs/file-max fs/nr_open fs/inotify/max_queued_events fs/inotify/max_user_instances fs/inotify/max_user_watches \
+    fs/protected_fifos fs/protected_regular fs/protected_hardlinks fs/protected_symlinks vm/max_map_count; do
+    [ -e /proc/sys/$key ] || continue
+    mkdir -p "$hold/$(dirname $key)"
+    cat /proc/sys/$key >"$hold/$key"
+done
+cat /proc/sys/kernel/random/uuid >$hold/kernel/random/boot_id
+release=$(cat /proc/sys/kernel/osrelease)
+version=$(cat /proc/version)
+case $dress in
+wsl2) release=5.15.167.4-microsoft-standard-WSL2 ;;
+wsl1) release=4.4.0-22621-Microsoft ;;
+esac
+case $dress in
+wsl*) version="Linux version $release (root@builder) (gcc (GCC) 11.2.0, GNU ld 2.37) #1 SMP Tue Nov 5 00:21:55 UTC 2024" ;;
+esac
+echo "$release" >$hold/kernel/osrelease
+echo "$version" >$hold/version
+for tree in kernel fs vm; do
+    mount --bind /proc/sys/$tree /proc/sys/$tree
+    mount -o remount,bind,ro /proc/sys/$tree
+done
+(cd $hold && find kernel fs vm -type f 2>/dev/null) | while read -r key; do
+    mount --bind "$hold/$key" "/proc/sys/$key"
+done
+case $dress in
+wsl*) mount --bind $hold/version /proc/version ;;
+esac
+
+if [ "$dress" = linux ]; then
+    # systemd takes this for hardware now: keep it from the devices and kernel file systems of the machine below.
+    for unit in systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service \
+        systemd-udev-settle.service systemd-modules-load.service kmod-static-nodes.service modprobe@.service \
+        systemd-pstore.service systemd-sysctl.service systemd-remount-fs.service systemd-random-seed.service \
+        systemd-hwdb-update.service systemd-timesyncd.service sys-kernel-debug.mount sys-kernel-tracing.mount \
+        sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount proc-sys-fs-binfmt_misc.automount \
+        proc-sys-fs-binfmt_misc.mount getty@.service serial-getty@.service console-getty.service; do
+        ln -sf /dev/null /etc/systemd/system/$unit
+    done
+fi
+if [ "$dress" = container ]; then
+    export container=docker
+else
+    rm -f /.dockerenv
+fi
+if [ "$dress" = nosystemd ]; then
+    exec sleep infinity
+fi
+exec /usr/bin/python3 -IS /usr/lib/test-host/pid1.py "$kind" /lib/systemd/systemd

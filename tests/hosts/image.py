@@ -1,0 +1,126 @@
+"""Root file systems of the test hosts: made by mmdebstrap, kept as a zstd tar named after the recipe's hash."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import aptsources, engine, paths
+from .shell import HostError, apt_install, run, say
+
+SUITES = ("bookworm", "trixie", "noble")
+_PACKAGES = (
+    "systemd systemd-sysv libpam-systemd dbus python3 python3-venv sudo iproute2 ca-certificates procps"
+    " iptables nftables curl socat passwd kmod util-linux mount"
+)
+# Downloaded into the image's apt archive, not installed: what setup will ask apt for.
+_LATER = {
+    "bookworm": "docker.io jq fuse3 rsync lsb-release",
+    "trixie": "docker.io docker-cli jq fuse3 rsync lsb-release",
+    "noble": "docker.io jq fuse3 rsync lsb-release",
+}
+_LEAVE_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# $1 is the new root. `dev` is the ordinary developer, `ops` has no sudo rights.
+_FINISH = r"""set -eu
+root=$1
+printf 'cai-host\n' >"$root/etc/hostname"
+printf 'LANG=C.UTF-8\n' >"$root/etc/default/locale"
+: >"$root/etc/machine-id"
+chroot "$root" useradd --create-home --uid 1000 --shell /bin/bash --groups sudo dev
+chroot "$root" useradd --create-home --uid 1001 --shell /bin/bash ops
+printf 'dev:dev\nops:ops\n' | chroot "$root" chpasswd
+chroot "$root" update-ca-certificates >/dev/null
+"""
+
+
+def _recipe(suite: str) -> str:
+    texts = [suite, _PACKAGES, _LATER[suite], _FINISH, *_LEAVE_OUT, aptsources.deb822(suite), aptsources.acquire_options()]
+    texts += [path.read_text() for path in aptsources.extra_certificates()]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def name(suite: str) -> str:
+    """The image's name in the engine."""
+    return f"cai-host:{suite}-{_recipe(suite)}"
+
+
+@contextlib.contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """One builder at a time; the others wait and find the result."""
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    with (paths.IMAGES / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _command(suite: str, work: Path, out: Path) -> list[str]:
+    """mmdebstrap's arguments; `work` holds the files that they name."""
+    sources, conf, finish = work / "test-host.sources", work / "99test-host", work / "finish.sh"
+    sources.write_text(aptsources.deb822(suite))
+    conf.write_text(aptsources.acquire_options() + 'Acquire::Languages "none";\nAcquire::Retries "3";\n')
+    finish.write_text(_FINISH)
+    words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/apt", f"--include={','.join(_PACKAGES.split())}"]
+    words += [f"--aptopt={conf}", '--aptopt=APT::Install-Recommends "false"']
+    words += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEAVE_OUT]
+    certificates = aptsources.extra_certificates()
+    if certificates:
+        words.append("--customize-hook=mkdir -p $1/usr/local/share/ca-certificates")
+        words.append(f"--customize-hook=cp {' '.join(map(str, certificates))} $1/usr/local/share/ca-certificates/")
+    words.append(f"--customize-hook=sh {finish} $1")
+    words.append(f"--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --download-only -y {_LATER[suite]} >&2")
+    return [*words, suite, str(out), str(sources)]
+
+
+def build(suite: str) -> Path:
+    """The rootfs tar of a suite; made when it is not in the cache."""
+    target = paths.IMAGES / f"{suite}-{_recipe(suite)}.tar.zst"
+    if target.exists():
+        return target
+    with _alone(suite):
+        if target.exists():
+            return target
+        if os.geteuid() != 0:
+            raise HostError("building a host image needs root\n hint: run this as root once; the image is then cached")
+        missing = [package for package in ("mmdebstrap", "zstd") if not shutil.which(package)]
+        if missing:
+            apt_install(*missing)
+        if not Path(aptsources.keyring(suite)).exists():
+            raise HostError(f"no {aptsources.keyring(suite)} on this machine: {suite}'s signatures cannot be checked")
+        start = time.monotonic()
+        say(f"building the {suite} host image (about a minute)")
+        with tempfile.TemporaryDirectory(dir=paths.IMAGES) as work:
+            out = Path(work) / "root.tar.zst"
+            private = ["unshare", "--mount", "--propagation", "private"]
+            run([*private, *_command(suite, Path(work), out)], timeout=900)
+            out.rename(target)
+        size = target.stat().st_size / 1e6
+        say(f"built {target.name}: {size:.0f} MB in {time.monotonic() - start:.0f} s")
+    return target
+
+
+def ensure(suite: str) -> str:
+    """Build and load the image where needed; returns its name in the engine."""
+    image = name(suite)
+    if engine.docker("images", "-q", image):
+        return image
+    archive = build(suite)
+    with _alone(f"{suite}-load"):
+        if engine.docker("images", "-q", image):
+            return image
+        host = engine.docker_host()
+        docker = ["docker", *(["-H", host] if host else [])]
+        unpack = subprocess.Popen(["zstd", "-dcq", str(archive)], stdout=subprocess.PIPE)
+        load = subprocess.run(
+            [*docker, "import", "-c", 'CMD ["/init.sh"]', "-", image], stdin=unpack.stdout, capture_output=True, text=True, check=False
+        )
+        if unpack.wait() != 0 or load.returncode != 0:
+            raise HostError(f"cannot load {archive.name} into the engine: {load.stderr.strip()}")
+    return image
