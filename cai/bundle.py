@@ -32,7 +32,9 @@ _SECRETS = [
     (re.compile(r"(://)[^/@\s'\"]+@"), r"\1***@"),
     (re.compile(r"(?i)\b((?:proxy-)?authorization:\s*)\S+(\s+\S+)?"), r"\1***"),
     (
-        re.compile(r"""(?i)(["']?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|credential)s?["']?\s*[:=]\s*)("[^"]*"|'[^']*'|\S+)"""),
+        re.compile(
+            r"""(?i)(["']?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|credential)s?["']?\s*[:=]\s*)("[^"]*"|'[^']*'|\S+)"""
+        ),
         r"\1***",
     ),
     (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.S), "***"),
@@ -53,9 +55,8 @@ def pack(target: Path, report: Report) -> None:
     names = _names()
     part = target.with_name(target.name + ".part")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file, tarfile.open(  # noqa: PTH123
-            fileobj=file, mode="w:gz"
-        ) as archive:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             for name, text in _contents(report).items():
                 data = redact(text[-_LIMIT:], names).encode("utf-8", errors="replace")
                 entry = tarfile.TarInfo(f"cai-bundle/{name}")
@@ -110,7 +111,12 @@ def _said(command: list[str]) -> str:
 
 def _names() -> dict[str, str]:
     """The names that tell who and where this is."""
-    users = {os.environ.get("USER", ""), os.environ.get("SUDO_USER", ""), os.environ.get("LOGNAME", ""), Path.home().name}
+    users = {
+        os.environ.get("USER", ""),
+        os.environ.get("SUDO_USER", ""),
+        os.environ.get("LOGNAME", ""),
+        Path.home().name,
+    }
     names = dict.fromkeys(users - {"", "root"}, "user")
     host = platform.node()
     return {**names, **({host: "host"} if len(host) > 2 and host != "localhost" else {})}

@@ -145,7 +145,9 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         element = Option("element", option.role, option.elements or "dict", options=option.options)
         return [_checked(element, item, f"{where}[{number}]") for number, item in enumerate(value)]
     if option.type == "dict" and option.options:
-        return {key: _checked(_known(option.options, key, where), item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            key: _checked(_known(option.options, key, where), item, f"{where}.{key}") for key, item in value.items()
+        }
     return value
 
 
@@ -187,14 +189,12 @@ def dump(values: dict[str, Any]) -> str:
     """Write variables as YAML in which Ansible never templates a text, whatever it holds."""
     import yaml
 
-    class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    def literal(dumper: yaml.SafeDumper, text: str) -> Any:
+    def literal(dumper: Any, text: str) -> Any:
         return dumper.represent_scalar("!unsafe", text, style='"')
 
-    Dumper.add_representer(str, literal)
-    # Keys stay plain: they are names from the schema.
-    lines = [f"{name}: {yaml.dump(value, Dumper=Dumper, default_flow_style=True, width=10**6)}" for name, value in values.items()]
-    return "---\n" + "".join(line.replace("\n...\n", "\n") for line in lines)
+    dumper: Any = type("Dumper", (yaml.SafeDumper,), {})
+    dumper.add_representer(str, literal)
+    # The names themselves stay plain: they come from the schema and the CLI.
+    texts = (yaml.dump([value], Dumper=dumper, default_flow_style=True, width=10**6) for value in values.values())
+    lines = [f"{name}: {text.strip()[1:-1]}\n" for name, text in zip(values, texts, strict=True)]
+    return "---\n" + "".join(lines)

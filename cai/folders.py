@@ -63,7 +63,7 @@ def _private(path: Path) -> Path:
     except OSError as error:
         raise CaiError(
             f"The folder {path} cannot be made: {error.strerror}.",
-            hint=f"run `sudo chown -R \"$(id -un)\" {path.parent}`, or set XDG_STATE_HOME",
+            hint=f'run `sudo chown -R "$(id -un)" {path.parent}`, or set XDG_STATE_HOME',
             code=Exit.PRECONDITION,
         ) from error
     return path

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -39,22 +40,34 @@ def descendants(parent: int) -> list[int]:
     return found
 
 
-def end_all(parent: int, patience: float = 1.5) -> None:
-    """Ask the processes below one to end, and make them when they have not within `patience` seconds."""
+def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float = 1.2) -> None:
+    """Ask the processes below one to end, and make them when they have not within `patience` seconds.
+
+    Those of another user (a module under sudo) are handed to `as_root`.
+    """
     found = descendants(parent)
-    # Ansible hands a SIGTERM on to its workers' groups; only the nearest need it.
+    # Ansible hands a SIGTERM on to its workers' groups; only the nearest needs it.
     for pid in found[:1]:
         _send(pid, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and set(found) & set(descendants(parent)):
+    while (alive := _alive(found)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    alive = {pid for pid, _ in _table()}
-    for pid in found:
-        if pid in alive:
-            _send(pid, signal.SIGKILL)
+    foreign = [pid for pid in alive if not _send(pid, signal.SIGKILL)]
+    if foreign:
+        as_root(foreign)
 
 
-def _send(pid: int, number: signal.Signals) -> None:
-    # A process of root (sudo's) is not ours to signal; it ends with its terminal.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _alive(pids: list[int]) -> list[int]:
+    now = {pid for pid, _ in _table()} if pids else set()
+    return [pid for pid in pids if pid in now]
+
+
+def _send(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; tell whether that was ours to do."""
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True

@@ -37,31 +37,27 @@ class Report:
 
     def add(self, item: events.Item) -> None:
         """Take in one item."""
+        lists: dict[type, list[Any]] = {
+            events.Step: self.steps,
+            events.Action: self.actions,
+            events.Diff: self.diffs,
+            events.Finding: self.findings,
+            events.Gate: self.gates,
+            events.Failure: self.failures,
+        }
         match item:
-            case events.Step():
-                if item.status != "running":
-                    self.steps.append(item)
-            case events.Action():
-                self.actions.append(item)
-            case events.Diff():
-                self.diffs.append(item)
-            case events.Notice():
-                texts = self.warnings if item.kind == "warning" else self.notes
-                if item.text not in texts:
-                    texts.append(item.text)
-            case events.Confirm():
-                self.confirm.append(item.text)
-            case events.Finding():
-                self.findings.append(item)
-            case events.Gate():
-                self.gates.append(item)
-            case events.Failure():
-                self.failures.append(item)
-            case events.Output():
-                if item.text.startswith(("[ERROR]", "ERROR!")):
-                    self.last_error = item.text
+            case events.Play() | events.Step(status="running"):
+                pass
+            case events.Notice(kind, text):
+                _once(self.warnings if kind == "warning" else self.notes, text)
+            case events.Confirm(text):
+                _once(self.confirm, text)
+            case events.Output(text):
+                self.last_error = text if text.startswith(("[ERROR]", "ERROR!")) else self.last_error
             case events.Stats():
                 self._close(item)
+            case _:
+                lists[type(item)].append(item)
 
     def _close(self, stats: events.Stats) -> None:
         """Keep the last failure of each host that stayed failed; a rescued one is no failure."""
@@ -175,6 +171,11 @@ def error_document(error: CaiError) -> dict[str, Any]:
 
 def _head(command: str, code: Exit) -> dict[str, Any]:
     return {"version": SCHEMA_VERSION, "command": command, "ok": code == Exit.OK, "exit_code": int(code)}
+
+
+def _once(texts: list[str], text: str) -> None:
+    if text not in texts:
+        texts.append(text)
 
 
 def _step_document(step: events.Step) -> dict[str, Any]:

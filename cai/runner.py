@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import config, content, events, processes
+from cai import config, content, events, processes, sudo
 from cai.report import Report
 
 Sink = Callable[[events.Item], None]
@@ -59,12 +59,19 @@ def run(job: Job, sink: Sink) -> Report:
 
     started = time.monotonic()
     with _scratch() as scratch, _interrupts() as interrupted:
-        runner = _prepare(job, scratch, handle, interrupted)
+
+        def cancelled() -> bool:
+            if interrupted:
+                processes.end_all(os.getpid(), lambda pids: sudo.end(pids, job.password))
+                # Not `return True`: ansible-runner would then wait for whoever still holds the terminal.
+                raise KeyboardInterrupt
+            return False
+
+        runner = _prepare(job, scratch, handle, cancelled)
         try:
             runner.run()
-        finally:
-            report.interrupted = bool(interrupted())
-            processes.end_all(os.getpid())
+        except KeyboardInterrupt:
+            report.interrupted = True
     report.return_code = runner.rc or 0
     report.seconds = time.monotonic() - started
     _tidy(job.folder)
@@ -84,7 +91,6 @@ def _prepare(job: Job, scratch: Path, handle: Callable[[Any], bool], cancelled: 
         inventory=str(content.root() / "inventory" / "localhost.yml"),
         cmdline=shlex.join(_arguments(job, scratch)),
         passwords={_PROMPT: job.password} if job.password else {},
-        settings={"pexpect_timeout": 0.2},
         event_handler=handle,
         cancel_callback=cancelled,
         suppress_env_files=True,
@@ -98,6 +104,8 @@ def _prepare(job: Job, scratch: Path, handle: Callable[[Any], bool], cancelled: 
         "ANSIBLE_STDOUT_CALLBACK": "awx_display",
         "AWX_ISOLATED_DATA_DIR": runner.config.artifact_dir,
     }
+    # Seconds between two looks at Ctrl-C. As a setting it would be lost: ansible-runner reads that from a file only.
+    runner.config.pexpect_timeout = 0.2
     runner.config.cwd = str(content.root())
     # By its interpreter: under pipx the script is on no PATH, and a foreign one might be.
     runner.config.command[0:1] = [sys.executable, "-m", "ansible", "playbook"]
@@ -115,11 +123,7 @@ def _arguments(job: Job, scratch: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if KEPT_ENVIRONMENT.fullmatch(name) or name in _PROXIES
-    }
+    kept = {name: value for name, value in os.environ.items() if KEPT_ENVIRONMENT.fullmatch(name) or name in _PROXIES}
     interpreter = str(Path(sys.executable).parent)
     kept["PATH"] = os.pathsep.join([interpreter, kept.get("PATH", os.defpath)])
     return kept
@@ -150,22 +154,13 @@ def _scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and its kin into a question that ansible-runner asks five times a second."""
+def _interrupts() -> Iterator[list[int]]:
+    """Turn Ctrl-C and its kin into a list that ansible-runner's loop looks at five times a second."""
     seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        seen.append(number)
-
-    def cancelled() -> bool:
-        if seen:
-            processes.end_all(os.getpid())
-        return bool(seen)
-
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, lambda number, _frame: seen.append(number)) for number in numbers}
     try:
-        yield cancelled
+        yield seen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
 
 from cai.errors import CaiError, Exit
 
@@ -43,24 +45,31 @@ def _ask(prompt: str) -> str:
         if answer.returncode == 0:
             return secret
         if "sudoers" in answer.stderr or "not allowed" in answer.stderr:
-            raise _refused(f"{user} may not use sudo on this machine.")
-    raise _refused("sudo did not accept the password.")
+            raise _refused(f"{user} may not use sudo on this machine.", "run it as a user who may, or as root")
+        sys.stderr.write("Sorry, try again.\n")
+    raise _refused(f"sudo did not accept the password, {_TRIES} times.", "run it again; nothing was changed")
 
 
-def _refused(message: str) -> CaiError:
-    return CaiError(
-        message,
-        hint="run `sudo cai setup`, or see what would be done with `cai setup --dry-run`",
-        code=Exit.PRECONDITION,
-    )
+def end(pids: list[int], secret: str | None) -> None:
+    """End root's processes that a run started, as the user who started them may."""
+    sign = ["-S", "-k", "-p", ""] if secret else ["-n"]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        _sudo([*sign, "kill", "-TERM", *map(str, pids)], secret or "", timeout=1)
 
 
-def _sudo(arguments: list[str], secret: str = "") -> subprocess.CompletedProcess[str]:
+def _refused(
+    message: str, hint: str = "run `sudo cai setup`, or look at the plan with `cai setup --dry-run`"
+) -> CaiError:
+    return CaiError(message, hint=hint, code=Exit.PRECONDITION)
+
+
+def _sudo(arguments: list[str], secret: str = "", timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sudo", *arguments],
         input=f"{secret}\n" if secret else "",
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
         env={**os.environ, "LC_ALL": "C"},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`cai path | head -0`); Python must not complain about it at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return Exit.FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
         return _failed(arguments, error)

@@ -21,14 +21,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def json_option(function: Function) -> Function:
     """Add --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document; progress goes to stderr.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document; progress goes to stderr.")(
+        function
+    )
 
 
 def dry_run_option(function: Function) -> Function:
     """Add --dry-run."""
-    return click.option("--dry-run", is_flag=True, help="Print the plan with diffs; change nothing, ask for no password.")(
-        function
-    )
+    return click.option(
+        "--dry-run", is_flag=True, help="Print the plan with diffs; change nothing, ask for no password."
+    )(function)
 
 
 def run_options(function: Function) -> Function:
@@ -36,7 +38,12 @@ def run_options(function: Function) -> Function:
     json_option(function)
     click.option("-v", "--verbose", is_flag=True, help="Stream Ansible's own output.")(function)
     return click.option(
-        "-e", "--extra-var", "extra", multiple=True, metavar="KEY=VALUE", help="Set a setting; wins over the settings file."
+        "-e",
+        "--extra-var",
+        "extra",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a setting; wins over the settings file.",
     )(function)
 
 

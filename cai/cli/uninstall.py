@@ -35,9 +35,7 @@ def uninstall(yes: bool, purge: bool, dry_run: bool, verbose: bool, extra: tuple
         return finish(look, perform(look), output.plan)
     if not yes:
         if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise CaiError(
-                "There is no terminal to ask on.", hint="run `cai uninstall --yes`", code=Exit.USAGE
-            )
+            raise CaiError("There is no terminal to ask on.", hint="run `cai uninstall --yes`", code=Exit.USAGE)
         plan = perform(look)
         code = finish(look, plan, output.plan)
         if code or not plan.actions:
@@ -50,6 +48,10 @@ def uninstall(yes: bool, purge: bool, dry_run: bool, verbose: bool, extra: tuple
 def _ask(plan: Report, purge: bool) -> None:
     for text in plan.confirm:
         click.secho(f"  running: {text}", fg="yellow")
-    data = "Images, containers and volumes go too." if purge else "Images, containers and volumes stay; --purge removes them."
+    data = (
+        "Images, containers and volumes go too."
+        if purge
+        else "Images, containers and volumes stay; --purge removes them."
+    )
     if not click.confirm(f"{data} Remove all this?"):
         raise CaiError("Nothing was removed.", code=Exit.FAILED)

@@ -70,7 +70,9 @@ def error(out: Console, problem: CaiError) -> None:
     if problem.verbatim:
         out.print(clean(problem.message), soft_wrap=True)
     else:
-        out.print(styled("Error: ", "bold red").append(clean(problem.message), style="not bold default"), soft_wrap=True)
+        out.print(
+            styled("Error: ", "bold red").append(clean(problem.message), style="not bold default"), soft_wrap=True
+        )
     for text in clean(problem.details).splitlines():
         out.print(f"       {text}".rstrip(), soft_wrap=True)
     if problem.hint:

@@ -33,7 +33,9 @@ def summary(out: Console, report: Report) -> None:
     _notes(out, report)
     took = f"{count(report.changed, 'step')} of {_steps(report)} changed something, in {duration(report.seconds)}"
     if report.command == "uninstall":
-        out.print(styled(f"\nRemoved: {took}." if report.changed else "\nNothing of cai's was left to remove.", "bold green"))
+        out.print(
+            styled(f"\nRemoved: {took}." if report.changed else "\nNothing of cai's was left to remove.", "bold green")
+        )
         return
     if not report.changed:
         took = f"nothing had to be changed, {count(_steps(report), 'step')} in {duration(report.seconds)}"
@@ -61,8 +63,8 @@ def plan(out: Console, report: Report) -> None:
             text = styled(f"  would {line(action.verb):<8} ", _COLOURS.get(action.verb, "yellow"))
             out.print(text.append(line(action.what), style="default"), soft_wrap=True)
         for diff in (diff for diff in report.diffs if diff.role == role):
-            for text in unified(diff):
-                out.print(styled(f"    {text}", _DIFF_COLOURS.get(text[:1], "")), soft_wrap=True)
+            for row in unified(diff):
+                out.print(styled(f"    {row}", _DIFF_COLOURS.get(row[:1], "")), soft_wrap=True)
     for gate in report.gates:
         verdict = {"pass": "passes", "conflict": "seccomp conflict", "inconclusive": "no answer, goes on"}[gate.verdict]
         out.print(f"\nGate: {verdict}" + (f" ({line(gate.found)})" if gate.found else ""), soft_wrap=True)
@@ -91,7 +93,11 @@ def health(out: Console, report: Report) -> None:
         style, verdict = "bold red", f"{count(report.sick, 'part')} of {len(states)} must be mended"
     else:
         style, verdict = "bold green", f"Healthy: {count(len(states), 'part')} looked at"
-    more = [f"{states.count(state)} {word}" for state, word in (("warn", "to look at"), ("unknown", "unknown")) if state in states]
+    more = [
+        f"{states.count(state)} {word}"
+        for state, word in (("warn", "to look at"), ("unknown", "unknown"))
+        if state in states
+    ]
     out.print(styled(f"\n{', '.join([verdict, *more])}.", style), soft_wrap=True)
 
 
@@ -102,6 +108,10 @@ def _finding(out: Console, finding: Finding, width: int) -> None:
         hint = f" -> {line(finding.hint)}" if finding.hint else ""
         out.print(f"{word:<8}{part}  {line(finding.found)}{hint}", soft_wrap=True)
         return
-    out.print(styled(f"{mark} ", colour).append(part, style="bold default").append(f"  {line(finding.found)}", style="default"))
+    out.print(
+        styled(f"{mark} ", colour)
+        .append(part, style="bold default")
+        .append(f"  {line(finding.found)}", style="default")
+    )
     if finding.hint:
         out.print(styled("    → ", "cyan").append(clean(finding.hint), style="default"), soft_wrap=True)

@@ -38,7 +38,9 @@ class View:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         live, self._live = self._live, None
         if live:
             live.stop()
@@ -50,7 +52,9 @@ class View:
                 self.out.print(clean(item.text), soft_wrap=True)
             case events.Step(status="running"):
                 self._task, self._since = item.name, time.monotonic()
-            case events.Step() if not self.verbose and item.status in MARKS and not (item.quiet and item.status == "ok"):
+            case events.Step() if (
+                not self.verbose and item.status in MARKS and not (item.quiet and item.status == "ok")
+            ):
                 self._done(item)
             case events.Notice(kind="warning") if not self.verbose:
                 self._warn(item.text)
