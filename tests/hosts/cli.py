@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from . import engine, host, image
+from .doubles import sysbox_deb, user_image
 from .shell import HostError
 
 
@@ -34,6 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--user", default="root")
     part.add_argument("name")
     part.add_argument("words", nargs=argparse.REMAINDER)
+
+    part = commands.add_parser("sysbox-double", help="build the Sysbox double's .deb; prints its path and sha256")
+    part.add_argument("--version", default="0.7.1")
+    part.add_argument("--arch", default="amd64", choices=["amd64", "arm64"])
+    part.add_argument("--not-isolating", action="store_true", help="its runtime only runs runc: verification must fail")
+    part.add_argument("--out", type=Path, required=True)
+
+    commands.add_parser("user-image", help="make the registry-free test image; prints the tar for `docker load -i`")
     return parser
 
 
@@ -56,6 +66,11 @@ def _run(asked: argparse.Namespace) -> int:
             print(f"{host.reboot(asked.name[0]):.1f} s")
         case "exec":
             return host.interactive(asked.name, asked.words, asked.user)
+        case "sysbox-double":
+            made = sysbox_deb.build(asked.out, asked.version, asked.arch, isolating=not asked.not_isolating)
+            print(made, sysbox_deb.sha256(made))
+        case "user-image":
+            print(user_image.build())
     return 0
 
 
