@@ -1,0 +1,121 @@
+#!/usr/bin/python
+"""Put the engine's units and programs in place, and let its user reach its socket."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import stat
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_record import Record, read, replace, sha256
+
+DOCUMENTATION = r"""
+module: docker_engine_files
+short_description: Write the secure engine's own files, all at once, and make its group
+description:
+  - Every file is replaced in one step, and only where its bytes or mode differ. What stood there before is kept in C(/var/lib/containai).
+  - The group is made where it is missing; the user is added to it and to no other.
+options:
+  files: {type: list, elements: dict, required: true, description: "Files as {path, content, mode}; mode is a string such as C('0644').
+          C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from."}
+  group: {type: str, description: System group that may use the socket.}
+  user: {type: str, description: User to be a member of the group. Root needs no membership.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- docker_engine_files:
+    files:
+      - {path: /etc/systemd/system/containai-docker.service, content: "...", mode: "0644"}
+    group: containai
+    user: dev
+"""
+RETURN = r"""
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: /etc/systemd/system/containai-docker.service}]}
+revision: {type: str, returned: always, description: hash of the files, sample: 1f0c2a9b7d3e}
+notes: {type: list, elements: str, returned: when the user became a member, description: what the user has to do}
+"""
+
+
+def command(module, argv):
+    result = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if result.returncode != 0:
+        module.fail_json(msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed")
+
+
+def place(module, record, file, content, actions, diffs):
+    path, wanted, mode = file["path"], content.encode(), int(file["mode"], 8)
+    try:
+        there = read(path)
+        same_mode = there is None or stat.S_IMODE(os.stat(path).st_mode) == mode
+    except PermissionError:
+        module.warn(f"{path} cannot be read without root rights; the run itself will compare it.")
+        return
+    if there == wanted and same_mode:
+        return
+    actions.append({"verb": "create" if there is None else "change", "what": path})
+    diffs.append({"before_header": path, "after_header": path, "before": (there or b"").decode("utf-8", "replace"), "after": content})
+    if module.check_mode:
+        return
+    record.note_file(path, there, wanted)
+    record.save()
+    replace(path, wanted, mode)
+    os.chmod(path, mode)
+
+
+def group_entry(name):
+    try:
+        return grp.getgrnam(name)
+    except KeyError:
+        return None
+
+
+def admit(module, record, group, user, actions):
+    """Make the group and the membership; return whether the user has to log in anew."""
+    entry = group_entry(group)
+    if entry is None:
+        actions.append({"verb": "create", "what": f"group {group}"})
+        if not module.check_mode:
+            record.note("groups", group)
+            record.save()
+            command(module, ["groupadd", "--system", group])
+    if not user or user == "root" or (entry and user in entry.gr_mem):
+        return False
+    actions.append({"verb": "change", "what": f"group {group}: add {user}"})
+    if not module.check_mode:
+        record.note("members", [group, user])
+        record.save()
+        command(module, ["usermod", "--append", "--groups", group, user])
+    return True
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "required": True},
+            "group": {"type": "str"},
+            "user": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    actions, diffs, notes = [], [], []
+    try:
+        record = Record()
+        files = module.params["files"]
+        revision = sha256(json.dumps([[file["path"], file["content"]] for file in files]).encode())[:12]
+        for file in files:
+            place(module, record, file, file["content"].replace("@REVISION@", revision), actions, diffs)
+        group, user = module.params["group"], module.params["user"]
+        if group and admit(module, record, group, user, actions):
+            notes.append(f"{user} is now in the group {group}: log out and in again (or run `newgrp {group}`) to use the engine.")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.", hint="run `df -h / /var` and `mount | grep ' / '`, mend what they show, then try again", failure="failed")
+    module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision)
+
+
+if __name__ == "__main__":
+    main()

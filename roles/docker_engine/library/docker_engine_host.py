@@ -1,0 +1,224 @@
+#!/usr/bin/python
+"""Look at a host once: what it is, whether the secure engine can live there, and what stands in the way."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+import re
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse
+
+DOCUMENTATION = r"""
+module: docker_engine_host
+short_description: Read what a host is, and refuse one that the secure engine cannot live on
+description:
+  - Returns platform, distribution, architecture, kernel, user and Docker's programs in one go.
+  - Fails, before anything is changed, on WSL1, a host without systemd, a container, snap's Docker, an unsupported distribution,
+    a kernel that is too old, a link subnet in use, or a daemon.json that the engine could not start with.
+  - Changes nothing, ever, and needs no rights; what an ordinary user cannot read is said in a warning.
+options:
+  platform: {type: str, required: true, choices: [any, wsl2, linux], description: The platform that the playbook is for.}
+  supported: {type: dict, required: true, description: "Oldest supported version by distribution id, such as C({ubuntu: '22.04'})."}
+  minimum_kernel: {type: str, required: true, description: "Oldest kernel, such as C(5.12)."}
+  daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
+  link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30)."}
+  dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
+  user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none, description: nothing is changed}
+"""
+EXAMPLES = r"""
+- docker_engine_host:
+    platform: wsl2
+    supported: {ubuntu: "22.04", debian: "12"}
+    minimum_kernel: "5.12"
+    daemon_json: /etc/docker/daemon.json
+    link_subnet: 10.213.77.0/30
+"""
+RETURN = r"""
+host:
+  description: what was found
+  returned: success
+  type: dict
+  sample: {platform: wsl2, distribution: debian, version: "12", codename: bookworm, architecture: amd64, kernel: 6.6.87.2-microsoft-standard-WSL2,
+           user: dev, home: /home/dev, dockerd_path: /usr/sbin/dockerd, containerd_path: /usr/bin/containerd,
+           link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}}
+"""
+
+PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class Refusal(Exception):
+    """This host cannot carry the engine: what was found and is needed, the way out, and the kind of failure."""
+
+    def __init__(self, message, hint, failure="unsupported"):
+        super().__init__(message)
+        self.message, self.hint, self.failure = message, hint, failure
+
+
+def read_text(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def platform_of(proc_version):
+    """wsl2, wsl1 or linux, from the text of /proc/version."""
+    text = proc_version.lower()
+    if "microsoft-standard" in text or "microsoft-wsl2" in text:
+        return "wsl2"
+    return "wsl1" if "microsoft" in text else "linux"
+
+
+def os_release(text):
+    pairs = re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)[\"']?$", text, re.MULTILINE)
+    return dict(pairs)
+
+
+def version_key(text):
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def check_platform(platform, wanted):
+    if platform == "wsl1":
+        raise Refusal("This distro runs under WSL1, which has no Linux kernel of its own; WSL2 is needed.", "run `wsl --set-version <distro> 2` in Windows, then try again")
+    if wanted != "any" and platform != wanted:
+        raise Refusal(f"This host is {platform}, and the playbook is for {wanted}.", f"use `playbooks/{platform}.yml`", "precondition")
+
+
+def check_surroundings(platform, root="/"):
+    """Refuse a container, and a host that systemd does not run."""
+    container = read_text(os.path.join(root, "run/systemd/container")).strip()
+    if platform != "wsl2" and not container:
+        marks = {".dockerenv": "docker", "run/.containerenv": "podman"}
+        container = next((name for mark, name in marks.items() if os.path.exists(os.path.join(root, mark))), "")
+    if container not in ("", "wsl"):
+        raise Refusal(f"This is a container ({container}); the secure engine needs a machine, a VM or a WSL2 distro.", "run `cai setup` on the machine itself")
+    if not os.path.isdir(os.path.join(root, "run/systemd/system")):
+        if platform == "wsl2":
+            hint = "run `printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf`, then `wsl --shutdown` in Windows"
+        else:
+            hint = "boot this host with systemd, for instance after `apt-get install systemd-sysv`"
+        raise Refusal("systemd does not run here; the engine and Sysbox are systemd services.", hint)
+
+
+def check_distribution(release, supported):
+    distribution, version = release.get("ID", "unknown"), release.get("VERSION_ID", "")
+    known = ", ".join(f"{name.capitalize()} {floor} or newer" for name, floor in sorted(supported.items()))
+    named = release.get("PRETTY_NAME", distribution)
+    if distribution not in supported:
+        raise Refusal(f"{named} is not supported; needed is one of: {known}.", "run `wsl --install -d Ubuntu-24.04` in Windows, or use a supported system")
+    # A testing release has no number: it is newer than every numbered one.
+    if version and version_key(version) < version_key(supported[distribution]):
+        raise Refusal(f"{named} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
+
+
+def check_kernel(kernel, minimum):
+    if version_key(kernel)[:2] < version_key(minimum)[:2]:
+        raise Refusal(f"The kernel {kernel} is too old; Sysbox needs {minimum} or newer.", "run `wsl --update` in Windows (WSL2), or `sudo apt-get full-upgrade` and reboot")
+
+
+def check_docker(root="/"):
+    if os.path.exists(os.path.join(root, "snap/bin/docker")) and not shutil.which("dockerd", path=PATHS):
+        raise Refusal("Docker comes from snap here, whose confinement keeps other runtimes out; a packaged Docker is needed.", "run `sudo snap remove docker`, then try again")
+
+
+def check_daemon_json(path, dedicated):
+    """Refuse a daemon.json that the engine could not start with; return a warning where it cannot be read."""
+    mend = "mend the file, or give the secure engine one of its own: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`"
+    try:
+        with open(path, "rb") as handle:
+            _, value = parse(handle.read())
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return f"{path} cannot be read without root rights; the run itself will check it."
+    except (OSError, DaemonJsonError) as error:
+        raise Refusal(f"{path} cannot be used: {getattr(error, 'strerror', None) or error}.", mend, "precondition") from error
+    found = conflicts(value) if dedicated else []
+    if found:
+        reasons = "; ".join(f'"{key}" {why}' for key, why in found)
+        raise Refusal(f"{path} does not fit the secure engine: {reasons}.", mend, "precondition")
+    if value.get("default-runtime") == "sysbox-runc":
+        return f"{path} makes sysbox-runc the default runtime. That is left as it is, but containers then run under Sysbox without asking for it."
+    return None
+
+
+def link_of(subnet, routes):
+    """Return the addresses of the engine's link; refuse a subnet that another interface uses (`routes`: text of /proc/net/route)."""
+    try:
+        network = ipaddress.IPv4Network(subnet)
+        machine, engine = list(network.hosts())[:2]
+    except ValueError as error:
+        raise Refusal(f"docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`", "precondition") from error
+    for line in routes.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 8 or fields[0] == "cai0" or fields[7] == "00000000":
+            continue
+        address, mask = (ipaddress.IPv4Address(bytes.fromhex(field)[::-1]) for field in (fields[1], fields[7]))
+        if network.overlaps(ipaddress.IPv4Network(f"{address}/{mask}", strict=False)):
+            raise Refusal(f"The network {subnet} of the engine's link is in use by {fields[0]} ({address}/{mask}).", "choose another: `cai setup -e docker_engine_link_subnet=10.214.88.0/30`", "precondition")
+    return {"subnet": subnet, "prefix": network.prefixlen, "machine": str(machine), "engine": str(engine)}
+
+
+def owner(name):
+    """Return the password entry of the user the engine is for: the named one, the one behind sudo, or this process's."""
+    name = name or os.environ.get("SUDO_USER", "")
+    try:
+        return pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+    except KeyError as error:
+        raise Refusal(f"There is no user {name or os.getuid()!r} on this host.", "name an existing one with `-e docker_context_user=NAME`", "precondition") from error
+
+
+def look(params, module):
+    platform = platform_of(read_text("/proc/version"))
+    release = os_release(read_text("/etc/os-release"))
+    machine, kernel = os.uname().machine, os.uname().release
+    check_platform(platform, params["platform"])
+    check_distribution(release, params["supported"])
+    check_surroundings(platform)
+    if machine not in MACHINES:
+        raise Refusal(f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine of one of these")
+    check_kernel(kernel, params["minimum_kernel"])
+    check_docker()
+    warning = check_daemon_json(params["daemon_json"], params["dedicated"])
+    if warning:
+        module.warn(warning)
+    user = owner(params["user"])
+    return {
+        "platform": platform, "distribution": release["ID"], "version": release.get("VERSION_ID", ""), "codename": release.get("VERSION_CODENAME", ""),
+        "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,
+        "dockerd_path": shutil.which("dockerd", path=PATHS) or "", "containerd_path": shutil.which("containerd", path=PATHS) or "",
+        "link": link_of(params["link_subnet"], read_text("/proc/net/route")),
+    }  # fmt: skip
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "platform": {"type": "str", "required": True, "choices": ["any", "wsl2", "linux"]},
+            "supported": {"type": "dict", "required": True},
+            "minimum_kernel": {"type": "str", "required": True},
+            "daemon_json": {"type": "path", "required": True},
+            "link_subnet": {"type": "str", "required": True},
+            "dedicated": {"type": "bool", "default": True},
+            "user": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, host=look(module.params, module))
+    except Refusal as refusal:
+        module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure)
+
+
+if __name__ == "__main__":
+    main()

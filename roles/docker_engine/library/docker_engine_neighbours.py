@@ -1,0 +1,208 @@
+#!/usr/bin/python
+"""See that Docker Desktop and every other engine of a host stay as they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_engine_api import ask
+
+DOCUMENTATION = r"""
+module: docker_engine_neighbours
+short_description: Take a snapshot of everything Docker on a host that is not ours, and compare
+description:
+  - Called before the first change without I(before), it returns a snapshot; called at the end with it, it fails and names every difference.
+  - Seen are the docker contexts except ours, the active one, C(~/.docker/config.json) and C(daemon.json), C(/var/run/docker.sock) (owner, mode, which engine
+    answers), C(/usr/bin/docker), the C(docker.service) and C(docker.socket) of the host, and the running containers with their published ports.
+  - Changes nothing, and asks the other engine for nothing but its version and its list of containers.
+options:
+  user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
+  ours: {type: str, default: containai-secure, description: The context that may change.}
+  before: {type: dict, description: The snapshot to compare with.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none, description: nothing is changed}
+"""
+EXAMPLES = r"""
+- docker_engine_neighbours:
+  register: __docker_engine_neighbours
+- docker_engine_neighbours:
+    before: "{{ __docker_engine_neighbours.snapshot }}"
+"""
+RETURN = r"""
+snapshot: {type: dict, returned: success, description: flat, a value per observed thing, sample: {"the active docker context": "desktop-linux"}}
+"""
+
+SOCKET = "/var/run/docker.sock"
+
+
+def ask_other(question):
+    """Ask the default socket's engine; None where it does not answer, or not to this user."""
+    try:
+        return ask(SOCKET, question)
+    except PermissionError:
+        return None
+
+
+def content(path):
+    """A file as it stands: where a link points, mode, owner, and a hash of the bytes; None where there is nothing."""
+    try:
+        link = os.readlink(path) if os.path.islink(path) else None
+        there = os.lstat(path) if link else os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+    try:
+        with open(path, "rb") as handle:
+            digest = hashlib.sha256(handle.read()).hexdigest()[:16]
+    except OSError as error:
+        digest = error.strerror
+    return f"{'-> ' + link + ' ' if link else ''}mode {there.st_mode & 0o7777:04o}, owner {there.st_uid}:{there.st_gid}, sha256 {digest}"
+
+
+def docker_home(home):
+    return os.path.join(home, ".docker")
+
+
+def active_context(home):
+    try:
+        with open(os.path.join(docker_home(home), "config.json"), encoding="utf-8") as handle:
+            return json.load(handle).get("currentContext", "default")
+    except (OSError, ValueError, AttributeError):
+        return "default"
+
+
+def contexts(home, ours):
+    """Every context but ours, {name: content}; a context's folder is named by the SHA-256 of its name."""
+    found = {}
+    mine = hashlib.sha256(ours.encode()).hexdigest()
+    for part in ("meta", "tls"):
+        folder = os.path.join(docker_home(home), "contexts", part)
+        if not os.access(folder, os.R_OK | os.X_OK):
+            continue
+        for name in sorted(os.listdir(folder)):
+            if name == mine:
+                continue
+            for base, _, files in os.walk(os.path.join(folder, name)):
+                for file in sorted(files):
+                    path = os.path.join(base, file)
+                    found[path] = content(path)
+    return found
+
+
+def service(unit):
+    """State of a unit of the host; a changed InvocationID is a restart. None where there is no systemctl."""
+    if not shutil.which("systemctl"):
+        return None
+    wanted = "LoadState,UnitFileState,ActiveState,InvocationID,MainPID"
+    result = subprocess.run(["systemctl", "show", "-p", wanted, unit], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    state = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+    if state.get("LoadState") != "loaded" or (state.get("UnitFileState") == "disabled" and state.get("ActiveState") == "inactive"):
+        return "not in use"
+    return ", ".join(f"{key}={state.get(key, '')}" for key in ("UnitFileState", "ActiveState", "InvocationID", "MainPID"))
+
+
+def containers():
+    """Running containers of the default socket's engine: {id: what of it must not change}."""
+    found = {}
+    if asleep():
+        return found
+    for item in ask_other("/containers/json") or []:
+        detail = ask_other(f"/containers/{item['Id']}/json") or {}
+        state = detail.get("State", {})
+        ports = sorted({(port["PublicPort"], port["Type"]) for port in item.get("Ports", []) if port.get("PublicPort")})
+        open_ports = [f"{port}/{kind} {'answers' if kind != 'tcp' or connects(port) else 'is closed'}" for port, kind in ports]
+        name = (item.get("Names") or ["?"])[0].lstrip("/")
+        found[item["Id"]] = {"name": name, "value": f"pid {state.get('Pid')}, started {state.get('StartedAt')}, ports {open_ports}"}
+    return found
+
+
+def asleep():
+    """Whether a question would wake the engine: systemd listens for it, and it does not run."""
+    states = [service(unit) or "" for unit in ("docker.socket", "docker.service")]
+    return "ActiveState=active" in states[0] and "ActiveState=active" not in states[1]
+
+
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def take(home, ours):
+    engine = {} if asleep() else ask_other("/info") or {}
+    snapshot = {
+        "the active docker context": active_context(home),
+        "~/.docker/config.json": content(os.path.join(docker_home(home), "config.json")),
+        "~/.docker/daemon.json": content(os.path.join(docker_home(home), "daemon.json")),
+        "the file /usr/bin/docker": content("/usr/bin/docker"),
+        "docker.service": service("docker.service"),
+        "docker.socket": service("docker.socket"),
+        "the engine at /var/run/docker.sock": engine.get("ID"),
+        "the owner of /var/run/docker.sock": socket_owner(),
+    }
+    snapshot.update({f"the docker context file {path}": value for path, value in contexts(home, ours).items()})
+    return {"things": snapshot, "containers": containers()}
+
+
+def socket_owner():
+    try:
+        there = os.stat(SOCKET)
+    except OSError:
+        return None
+    return f"owner {there.st_uid}:{there.st_gid}, mode {there.st_mode & 0o7777:04o}, inode {there.st_ino}"
+
+
+def differences(before, after):
+    """Return (differences that a run must not make, things that ended by themselves meanwhile)."""
+    old, new = before["things"], after["things"]
+    found = [f"{name}: {old.get(name)} before, {new.get(name)} now" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    # /usr/bin/docker may appear with Docker's packages; it may not change or vanish.
+    found = [line for line in found if not line.startswith("the file /usr/bin/docker: None before")]
+    gone = []
+    for identity, item in before["containers"].items():
+        now = after["containers"].get(identity)
+        if now is None and not found:
+            gone.append(f"the container {item['name']} ended during the run; its engine was not touched")
+        elif now is None or now["value"] != item["value"]:
+            found.append(f"the container {item['name']}: {item['value']} before, {now['value'] if now else 'not running'} now")
+    return found, gone
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "user": {"type": "str", "default": ""},
+            "ours": {"type": "str", "default": "containai-secure"},
+            "before": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    name = module.params["user"] or os.environ.get("SUDO_USER", "")
+    entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+    home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
+    snapshot = take(home, module.params["ours"])
+    if module.params["before"]:
+        found, gone = differences(module.params["before"], snapshot)
+        for line in gone:
+            module.warn(line)
+        if found:
+            module.fail_json(
+                msg="Something that is not ours changed during this run, and it should not have:\n" + "\n".join(f"  {line}" for line in found),
+                hint="if it was not you, run `cai doctor` and report it", failure="failed", differences=found,
+            )  # fmt: skip
+    module.exit_json(changed=False, snapshot=snapshot)
+
+
+if __name__ == "__main__":
+    main()

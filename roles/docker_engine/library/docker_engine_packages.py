@@ -1,0 +1,267 @@
+#!/usr/bin/python
+"""Install Docker's packages without waking, or replacing, anything that was on the host before."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import urllib.request
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_record import Record, read, replace
+
+DOCUMENTATION = r"""
+module: docker_engine_packages
+short_description: Make sure that dockerd, containerd, a docker CLI and the network tools are installed
+description:
+  - Packages that are there stay at their version, and their services as they are.
+  - A C(docker.service), C(docker.socket) or C(containerd.service) that was not there before is neither started nor enabled.
+  - C(/usr/bin/docker) stays what it is where no package owns it (Docker Desktop's WSL integration makes it a symbolic link); the package's program
+    is then diverted to C(/usr/bin/docker.containai).
+  - Docker's repository is used with a key of the given fingerprint only, scoped with C(signed-by).
+options:
+  source: {type: str, choices: [docker, distro], required: true, description: "Docker's signed apt repository, or the distribution's own package."}
+  dedicated: {type: bool, default: true, description: "Whether the host's own docker.service is not to be used. False in a VM of ours, where it is the engine."}
+  host: {type: dict, required: true, description: What M(docker_engine_host) returned.}
+  apt_url: {type: str, description: "Repository; C({distribution}) is replaced. Read with I(source=docker)."}
+  apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
+  apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- docker_engine_packages:
+    source: distro
+    host: "{{ __docker_engine_host }}"
+"""
+RETURN = r"""
+dockerd_path: {type: str, returned: always, description: "dockerd, or where it will be", sample: /usr/bin/dockerd}
+containerd_path: {type: str, returned: always, description: "containerd, or where it will be", sample: /usr/bin/containerd}
+actions: {type: list, elements: dict, returned: changed, description: what was done, sample: [{verb: install, what: docker.io}]}
+"""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TOOLS = {"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux"}
+ENGINE = {"docker": ["docker-ce", "docker-ce-cli", "containerd.io"], "distro": ["docker.io"]}
+# Debian 13 and newer have the CLI in a package of its own, which docker.io only recommends.
+CLI = {"docker": "docker-ce-cli", "distro": "docker-cli"}
+SERVICES = ("docker.service", "docker.socket", "containerd.service")
+DIVERTED = "/usr/bin/docker.containai"
+KEYRING = "/etc/apt/keyrings/containai-docker.asc"
+SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
+APT_WAIT_SECONDS = 300
+
+
+class Failure(Exception):
+    def __init__(self, message, hint):
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def run(argv, **more):
+    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "HOME": "/root"}
+    environment.update({key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")})
+    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def tail(result, lines=6):
+    return "\n".join((result.stderr or result.stdout).strip().splitlines()[-lines:])
+
+
+def apt(*arguments):
+    return run(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", *arguments])
+
+
+def armored(data):
+    """Return the packets of an OpenPGP key, armored or not."""
+    if not data.lstrip().startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
+        return data
+    body = data.decode("ascii", "replace").replace("\r", "").split("\n\n", 1)[1].split("-----END", 1)[0]
+    return base64.b64decode("".join(line for line in body.split("\n") if not line.startswith("=")))
+
+
+def primary_fingerprints(data):
+    """Return the fingerprints (version 4: SHA-1 of the key packet, RFC 4880 12.2) of all primary keys in `data`."""
+    packets, position, found = armored(data), 0, []
+    while position < len(packets):
+        tag, position, length = _packet(packets, position)
+        if tag == 6:
+            body = packets[position : position + length]
+            found.append(hashlib.sha1(b"\x99" + length.to_bytes(2, "big") + body, usedforsecurity=False).hexdigest().upper())
+        position += length
+    return found
+
+
+def _packet(data, position):
+    """Return (tag, start of the body, length of the body) of the packet at `position`."""
+    head = data[position]
+    if not head & 0x80:
+        raise ValueError("not an OpenPGP key")
+    if head & 0x40:
+        tag, first = head & 0x3F, data[position + 1]
+        if first < 192:
+            return tag, position + 2, first
+        if first < 224:
+            return tag, position + 3, ((first - 192) << 8) + data[position + 2] + 192
+        return tag, position + 6, int.from_bytes(data[position + 2 : position + 6], "big")
+    size = 1 << (head & 3)
+    return (head >> 2) & 0x0F, position + 1 + size, int.from_bytes(data[position + 1 : position + 1 + size], "big")
+
+
+def fetch_key(url, fingerprint):
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read(1 << 20)
+    except (OSError, ValueError) as error:
+        raise Failure(f"The key of Docker's repository could not be fetched from {url}: {error}.", "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`") from error
+    try:
+        found = primary_fingerprints(data)
+    except (ValueError, IndexError) as error:
+        raise Failure(f"{url} does not answer with an OpenPGP key.", "check the address in `docker_engine_apt_key_url`") from error
+    if found != [fingerprint.replace(" ", "").upper()]:
+        raise Failure(f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.", "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`")
+    return data
+
+
+def repository(module, params):
+    """Return the two files of Docker's repository: {path: wanted bytes}; the key is fetched where it is not there yet."""
+    host = params["host"]
+    place = {name: params[name].replace("{distribution}", host["distribution"]) for name in ("apt_url", "apt_key_url")}
+    key = read(KEYRING)
+    if key is None or primary_fingerprints(key) != [params["apt_key_fingerprint"].replace(" ", "").upper()]:
+        key = b"" if module.check_mode else fetch_key(place["apt_key_url"], params["apt_key_fingerprint"])
+    lines = ["# Made by cai.", "Types: deb", f"URIs: {place['apt_url']}", f"Suites: {host['codename']}", "Components: stable", f"Architectures: {host['architecture']}", f"Signed-By: {KEYRING}", ""]
+    return {KEYRING: key, SOURCES: "\n".join(lines).encode()}
+
+
+def missing_packages(source):
+    """Return the packages to install; nothing that is there is named, so nothing is upgraded."""
+    names = [package for program, package in TOOLS.items() if not shutil.which(program, path=PATH)]
+    if not shutil.which("dockerd", path=PATH):
+        names += ENGINE[source]
+    if not cli_works() and CLI[source] not in names and not os.path.exists(DIVERTED) and available(CLI[source]):
+        names.append(CLI[source])
+    return names
+
+
+def cli_works():
+    """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
+    return bool(shutil.which("docker", path=PATH)) or os.path.islink("/usr/bin/docker")
+
+
+def available(package):
+    return f"\nPackage: {package}\n" in "\n" + run(["apt-cache", "show", "--no-all-versions", package]).stdout
+
+
+def unowned_cli():
+    return os.path.lexists("/usr/bin/docker") and run(["dpkg-query", "--search", "/usr/bin/docker"]).returncode != 0
+
+
+def unit_known(name):
+    return any(os.path.lexists(os.path.join(folder, name)) for folder in ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"))
+
+
+def install(packages, record, dedicated):
+    """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
+    pending = record.data.get("installing")  # an earlier run was killed here: what it found is what was there before
+    if pending is None:
+        quiet = [name for name in SERVICES if dedicated and not unit_known(name)]
+        pending = {"quiet": quiet, "present": sorted(installed())}
+        record.data["installing"] = pending
+    quiet, present = pending["quiet"], set(pending["present"])
+    if unowned_cli() and DIVERTED not in record.data.get("diversions", []):
+        record.note("diversions", DIVERTED)
+    record.save()
+    if DIVERTED in record.data.get("diversions", []):
+        run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", "/usr/bin/docker"])
+    masks = [os.path.join("/run/systemd/system", name) for name in quiet]
+    try:
+        for mask in masks:
+            if not os.path.lexists(mask):
+                os.symlink("/dev/null", mask)
+        run(["systemctl", "daemon-reload"])
+        apt_install(packages)
+    finally:
+        for mask in masks:
+            if os.path.islink(mask):
+                os.unlink(mask)
+        run(["systemctl", "daemon-reload"])
+    rest(quiet)
+    for package in sorted(installed() - present):
+        record.note("packages", package)
+    del record.data["installing"]
+    record.save()
+
+
+def installed():
+    return set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
+
+
+def rest(services):
+    found = [name for name in services if unit_known(name)]
+    if found:
+        run(["systemctl", "disable", "--now", *found])
+
+
+def apt_install(packages):
+    run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
+    update = apt("update")
+    result = apt("install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
+    if result.returncode != 0:
+        detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
+        raise Failure(f"apt could not install {' '.join(packages)}:\n{detail}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again")
+
+
+def converge(module):
+    params = module.params
+    record = Record()
+    unfinished = "installing" in record.data
+    packages = missing_packages(params["source"])
+    need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))
+    files = repository(module, params) if need_repository else {}
+    stale = {path: data for path, data in files.items() if read(path) != data}
+    actions = [{"verb": "create" if read(path) is None else "change", "what": path} for path in stale]
+    actions += [{"verb": "install", "what": name} for name in packages]
+    diff = [{"before_header": SOURCES, "after_header": SOURCES, "before": (read(SOURCES) or b"").decode(), "after": stale[SOURCES].decode()}] if SOURCES in stale else []
+    if not module.check_mode:
+        for path, data in stale.items():
+            record.note_file(path, read(path), data)
+            record.save()
+            replace(path, data)
+        if packages or unfinished:
+            install(packages, record, params["dedicated"])
+    return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, **programs(params["source"])}
+
+
+def programs(source):
+    folder = "/usr/bin" if source == "docker" else "/usr/sbin"
+    return {
+        "dockerd_path": shutil.which("dockerd", path=PATH) or f"{folder}/dockerd",
+        "containerd_path": shutil.which("containerd", path=PATH) or "/usr/bin/containerd",
+    }
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "source": {"type": "str", "choices": ["docker", "distro"], "required": True},
+            "host": {"type": "dict", "required": True},
+            "dedicated": {"type": "bool", "default": True},
+            "apt_url": {"type": "str"},
+            "apt_key_url": {"type": "str", "no_log": False},
+            "apt_key_fingerprint": {"type": "str", "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**converge(module))
+    except Failure as failure:
+        module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
+
+
+if __name__ == "__main__":
+    main()

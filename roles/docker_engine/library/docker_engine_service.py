@@ -1,0 +1,174 @@
+#!/usr/bin/python
+"""Bring the engine's service to the state that its files describe, with the least that does it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_engine_api import ask
+
+DOCUMENTATION = r"""
+module: docker_engine_service
+short_description: Start, reload or restart the secure engine, whichever is the least that is needed
+description:
+  - A stopped or disabled service is started and enabled; one that was started from other files, or whose socket is dead, is restarted; one that lacks a runtime
+    of its daemon.json is reloaded. Nothing is done to a service that is as wanted. Success means that the engine answered on its socket.
+  - Touches no service but the named ones.
+options:
+  unit: {type: str, required: true, description: "The engine's unit, such as C(containai-docker.service)."}
+  helpers: {type: list, elements: str, default: [], description: Units that it needs and that are brought up to date first.}
+  revision: {type: str, default: '', description: "C(CONTAINAI_REVISION) that the running service must have been started with; empty means any."}
+  check: {type: list, elements: str, default: [], description: Command that must succeed for the network namespace to be whole. Its C(up) mends it.}
+  socket: {type: path, required: true, description: The engine's API socket.}
+  runtimes: {type: dict, default: {}, description: "Runtimes that the running engine must know, such as C({sysbox-runc: {path: /usr/bin/sysbox-runc}})."}
+  timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none, description: no file is changed}
+"""
+EXAMPLES = r"""
+- docker_engine_service:
+    unit: containai-docker.service
+    socket: /var/run/docker-containai.sock
+    runtimes: {sysbox-runc: {path: /usr/bin/sysbox-runc}}
+"""
+RETURN = r"""
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: reload, what: containai-docker.service}]}
+version: {type: str, returned: when the engine answers, description: the engine's version, sample: 28.5.2}
+"""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
+
+
+def unit_state(unit):
+    """Return systemd's view of a unit as a dict; empty where systemctl cannot be had."""
+    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
+        return {}
+    wanted = "LoadState,ActiveState,UnitFileState,MainPID"
+    return dict(line.split("=", 1) for line in run("systemctl", "show", "-p", wanted, unit).stdout.splitlines() if "=" in line)
+
+
+def outdated(state, revision):
+    """Whether the running process was started from other files than those of `revision`: its own environment tells."""
+    if not revision:
+        return False
+    try:
+        with open(f"/proc/{state.get('MainPID')}/environ", "rb") as handle:
+            return f"CONTAINAI_REVISION={revision}".encode() not in handle.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def lacks(info, runtimes):
+    have = (info or {}).get("Runtimes", {})
+    return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
+
+
+def plan(params, state, info):
+    """Return the verbs that bring the engine where it should be; `info` False: it could not be asked."""
+    verbs = []
+    if state.get("UnitFileState") not in ("enabled", "enabled-runtime", "static", "indirect"):
+        verbs.append("enable")
+    if state.get("ActiveState") != "active":
+        return [*verbs, "start"]
+    if outdated(state, params["revision"]) or info is None:
+        return [*verbs, "restart"]
+    return [*verbs, "reload"] if info and lacks(info, params["runtimes"]) else verbs
+
+
+def wait(path, runtimes, seconds):
+    """Wait until the engine answers and knows `runtimes`; return its /info, or None."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        info = ask(path, "/info")
+        if info and not lacks(info, runtimes):
+            return info
+        time.sleep(0.2)
+    return None
+
+
+def journal(*units):
+    text = run("journalctl", "--no-pager", "-o", "cat", "-n", "12", *(f"--unit={unit}" for unit in units)).stdout
+    return re.sub(r"[^\x20-\x7e\n]", "", text).strip()
+
+
+def fail(module, what, hint):
+    units = [module.params["unit"], *module.params["helpers"]]
+    module.fail_json(msg=f"{what}\n{journal(*units)}".strip(), hint=hint, failure="failed")
+
+
+def act(module, verbs):
+    params = module.params
+    unit = params["unit"]
+    if verbs:
+        run("systemctl", "daemon-reload")
+    for verb in verbs:
+        units = [unit]
+        if verb in ("start", "restart"):
+            units = [*params["helpers"], unit]
+            run("systemctl", "reset-failed", *units)
+        # A stopped engine may have helpers of older files still running: both verbs renew them.
+        result = run("systemctl", "restart" if verb == "start" else verb, *units)
+        if result.returncode != 0:
+            fail(module, f"{unit} did not {verb}: {result.stderr.strip().splitlines()[0] if result.stderr.strip() else 'no reason given'}", f"run `systemctl status {unit}` and `journalctl -u {unit}`")
+
+
+def converge(module):
+    params = module.params
+    state = unit_state(params["unit"])
+    try:
+        info = ask(params["socket"], "/info") if state.get("ActiveState") == "active" else None
+    except PermissionError:
+        info = False
+    verbs = plan(params, state, info)
+    broken = bool(params["check"]) and state.get("ActiveState") == "active" and info is not False and run(*params["check"]).returncode != 0
+    actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
+    if broken:
+        actions.insert(0, {"verb": "change", "what": f"network namespace: {run(*params['check']).stdout.strip().splitlines()[:1]}"})
+    if module.check_mode:
+        return {"changed": bool(actions), "actions": actions}
+    if broken:
+        mend_network(module)
+    act(module, verbs)
+    info = wait(params["socket"], params["runtimes"], params["timeout"] if actions else 10)
+    if info is None and "reload" in verbs:  # a dockerd that did not take the reload
+        act(module, ["restart"])
+        info = wait(params["socket"], params["runtimes"], params["timeout"])
+    if info is None:
+        fail(module, f"The engine does not answer on {params['socket']} as it should.", f"run `journalctl -u {params['unit']}`")
+    return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
+
+
+def mend_network(module):
+    result = run(*module.params["check"][:-1], "up")
+    if result.returncode != 0:
+        fail(module, f"The engine's network namespace cannot be made: {result.stderr.strip()}", "run `sudo /usr/local/libexec/containai/network up` to see why")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "helpers": {"type": "list", "elements": "str", "default": []},
+            "revision": {"type": "str", "default": ""},
+            "check": {"type": "list", "elements": "str", "default": []},
+            "socket": {"type": "path", "required": True},
+            "runtimes": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(**converge(module))
+
+
+if __name__ == "__main__":
+    main()

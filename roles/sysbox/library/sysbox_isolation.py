@@ -1,0 +1,160 @@
+#!/usr/bin/python
+"""Prove that a Sysbox container is isolated: run one, and look at it from inside."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_engine_api import ask
+
+DOCUMENTATION = r"""
+module: sysbox_isolation
+short_description: Run a container under sysbox-runc and one under runc, and compare what they see
+description:
+  - The Sysbox container must have a user namespace of its own (C(/proc/self/uid_map)) and a file system of sysbox-fs (C(/proc/self/mountinfo)).
+    The same image under runc is the negative control. The engine's default runtime must not be sysbox-runc.
+  - The image is made of this host's C(cat) and its libraries, so no registry is asked. Image and containers are removed again.
+options:
+  socket: {type: path, required: true, description: The engine's API socket.}
+  warn_only: {type: bool, default: false, description: Report a failure in a warning (under --force and a known seccomp conflict only).}
+attributes:
+  check_mode: {support: full, description: in check mode nothing is run}
+  diff_mode: {support: none, description: nothing is changed}
+"""
+EXAMPLES = r"""
+- sysbox_isolation:
+    socket: /var/run/docker-containai.sock
+"""
+RETURN = r"""
+isolated: {type: bool, returned: always, description: whether that was shown, sample: true}
+uid_map: {type: str, returned: when a container ran, description: the Sysbox container's uid_map, sample: 0 231072 65536}
+"""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+WHOLE_MAP = ["0", "0", "4294967295"]
+SEPARATOR = "----"
+RUN_SECONDS = 90
+
+
+class Problem(Exception):
+    def __init__(self, message, hint):
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def docker(socket, *argv, data=None):
+    """Run the docker CLI against our socket and nothing else: no context, no settings of the user."""
+    program = next((path for path in (shutil.which("docker", path=PATH), "/usr/bin/docker.containai") if path and os.access(path, os.X_OK)), None)
+    if program is None:
+        raise Problem("There is no docker CLI on this host.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again")
+    environment = {"PATH": PATH, "HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "DOCKER_HOST": f"unix://{socket}"}
+    try:
+        result = subprocess.run([program, *argv], input=data or b"", capture_output=True, env=environment, check=False, timeout=RUN_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise Problem(f"`docker {argv[0]}` did not end within {RUN_SECONDS} seconds.", "run `journalctl -u sysbox-mgr -u sysbox-fs -u containai-docker`") from error
+    return result.returncode, result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace").strip()
+
+
+def libraries(program):
+    """Return the files that the program loads, by the dynamic linker's own account."""
+    listing = subprocess.run(["ldd", program], capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False).stdout
+    return re.findall(r"(/\S+)(?= \(0x)", listing)
+
+
+def image():
+    """Return a tar of a root file system with /bin/cat in it."""
+    cat = os.path.realpath(shutil.which("cat", path=PATH))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        made = set()
+        for name, source in [("bin/cat", cat)] + [(path.lstrip("/"), os.path.realpath(path)) for path in libraries(cat)]:
+            parts = name.split("/")[:-1]
+            for depth in range(1, len(parts) + 1):
+                add_folder(tar, "/".join(parts[:depth]), made)
+            tar.add(source, arcname=name, recursive=False)
+        for name in ("proc", "sys", "dev", "etc", "tmp", "run"):
+            add_folder(tar, name, made)
+    return buffer.getvalue()
+
+
+def add_folder(tar, name, made):
+    if name not in made:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(entry)
+        made.add(name)
+
+
+def look_inside(socket, tag, runtime):
+    """Return (uid_map as words, mountinfo) seen in a container under `runtime`."""
+    argv = ["run", "--rm", "--name", f"{tag}-{runtime}", "--network", "none", "--runtime", runtime, tag, "/bin/cat", "/proc/self/uid_map", "/proc/self/mountinfo"]
+    code, out, err = docker(socket, *argv)
+    if code != 0:
+        docker(socket, "rm", "--force", f"{tag}-{runtime}")
+        raise Problem(f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}", hint_for(err))
+    lines = out.splitlines()
+    maps = [line.split() for line in lines if len(line.split()) == 3]
+    return maps[0] if maps else [], "\n".join(line for line in lines if len(line.split()) > 3)
+
+
+def hint_for(text):
+    if "device or resource busy" in text or "seccomp" in text:
+        return "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, run `wsl --shutdown` in Windows, then `cai setup` again"
+    if "time" in text and "namespace" in text:
+        return "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`"
+    if "apparmor" in text.lower() or "fusermount" in text:
+        return "allow fusermount3 below /var/lib/sysboxfs: `sudo journalctl -k | grep -i apparmor` names the profile"
+    return "run `systemctl restart sysbox` and `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
+
+
+def prove(socket):
+    """Return the Sysbox container's uid_map; raise a Problem where isolation was not shown."""
+    info = ask(socket, "/info")
+    if not info:
+        raise Problem(f"The engine does not answer on {socket}.", "run `systemctl status containai-docker`, then `cai setup` again")
+    if "sysbox-runc" not in info.get("Runtimes", {}):
+        raise Problem("The engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
+    tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
+    code, _, err = docker(socket, "import", "-", tag, data=image())
+    if code != 0:
+        raise Problem(f"The test image could not be made: {err}", "run `df -h /var/lib`, make room, then `cai setup` again")
+    try:
+        own_map, mounts = look_inside(socket, tag, "sysbox-runc")
+        host_map, _ = look_inside(socket, tag, "runc")
+    finally:
+        docker(socket, "image", "rm", "--force", tag)
+    if own_map == host_map or own_map == WHOLE_MAP or not own_map:
+        raise Problem(f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", hint_for(""))
+    if "sysboxfs" not in mounts:
+        raise Problem("A container under sysbox-runc has no file system of sysbox-fs.", hint_for(""))
+    return " ".join(own_map), info.get("DefaultRuntime", "runc")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"socket": {"type": "path", "required": True}, "warn_only": {"type": "bool", "default": False}},
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False, isolated=False)
+    try:
+        uid_map, default = prove(module.params["socket"])
+    except Problem as problem:
+        if not module.params["warn_only"]:
+            module.fail_json(msg=problem.message, hint=problem.hint, failure="failed", isolated=False)
+        module.warn(f"{problem.message} That was to be expected: this WSL has a seccomp conflict, and --force was given. Remedy: {problem.hint}")
+        module.exit_json(changed=False, isolated=False)
+    if default == "sysbox-runc":
+        module.warn("The engine's default runtime is sysbox-runc, by somebody's setting in daemon.json; it was left so.")
+    module.exit_json(changed=False, isolated=True, uid_map=uid_map)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+#!/usr/bin/python
+"""Install or upgrade Sysbox from a pinned package, and keep its services running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai_sysbox_deb import PACKAGE, PATH, Failure, check_deb, fetch, install, installed, newer
+
+DOCUMENTATION = r"""
+module: sysbox_package
+short_description: Make sure that the wanted Sysbox is installed and its three services run
+description:
+  - The package is checked against a sha256 before anything reads it, and installed in a private mount namespace in which C(/etc/docker) is a scratch folder,
+    so that its maintainer scripts, which edit C(/etc/docker/daemon.json) and restart Docker, reach neither.
+  - Another version is replaced, but never by an older one unless I(downgrade). With Sysbox containers running an upgrade is refused, since it breaks them.
+  - sysbox-mgr is told by a drop-in which engine's socket to use.
+options:
+  version: {type: str, required: true, description: "Version, such as C(0.7.1)."}
+  source: {type: str, required: true, description: Path or URL of the package.}
+  sha256: {type: dict, required: true, description: sha256 by architecture (amd64, arm64).}
+  architecture: {type: str, required: true, description: dpkg's architecture.}
+  socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
+  downgrade: {type: bool, default: false, description: Replace a newer version too.}
+  restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- sysbox_package:
+    version: 0.7.1
+    source: https://downloads.nestybox.com/sysbox/releases/v0.7.1/sysbox-ce_0.7.1-0.linux_amd64.deb
+    sha256: {amd64: 9d6d5484f980d0a17f86c492c1262015c2afb66280bdb97215b79fde6a0261c5}
+    architecture: amd64
+    socket: /var/run/docker-containai.sock
+"""
+RETURN = r"""
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
+version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
+"""
+
+DROP_IN = "/etc/systemd/system/sysbox-mgr.service.d/10-containai.conf"
+UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
+DOWNLOADS = "/var/lib/containai/downloads"
+
+
+def sysbox_containers(sockets):
+    """Return the names of the running containers under sysbox-runc, of every engine that answers."""
+    names = []
+    for path in dict.fromkeys(os.path.realpath(path) for path in sockets if os.path.exists(path)):
+        for item in ask(path, "/containers/json") or []:
+            detail = ask(path, f"/containers/{item['Id']}/json") or {}
+            if detail.get("HostConfig", {}).get("Runtime") == "sysbox-runc":
+                names.append(detail.get("Name", item["Id"][:12]).lstrip("/"))
+    return names
+
+
+def systemctl(*argv):
+    return subprocess.run(["systemctl", *argv], capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False)
+
+
+def idle_units():
+    """The Sysbox services that do not run; all of them where systemctl cannot tell."""
+    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
+        return list(UNITS)
+    return [unit for unit in UNITS if systemctl("is-active", "--quiet", unit).returncode != 0]
+
+
+def drop_in(path):
+    return f"# Made by cai: sysbox-mgr asks Docker about its containers, and the default socket may be another engine's.\n[Service]\nEnvironment=DOCKER_HOST=unix://{path}\n"
+
+
+def decide(params, current, finished):
+    """Return what to do with the package: install, upgrade, downgrade, repair or nothing; and a warning."""
+    wanted = params["version"]
+    if current is None:
+        return "install", None
+    if not finished:
+        return "repair", None
+    if current == wanted:
+        return None, None
+    if newer(current, wanted):
+        if params["downgrade"]:
+            return "downgrade", None
+        return None, f"Sysbox {current} is installed, which is newer than {wanted}; it stays. To go back on purpose: `-e sysbox_downgrade=true`."
+    return "upgrade", None
+
+
+def refuse_live(params, current, sockets):
+    names = sysbox_containers(sockets)
+    if names and not params["restart_containers"]:
+        raise Failure(
+            f"Sysbox {current} cannot be replaced by {params['version']} while its containers run: {', '.join(names)}. They would break.",
+            f"stop them with `docker --context containai-secure stop {' '.join(names)}` and run `cai setup` again, or use `-e sysbox_restart_containers=true`",
+            "precondition",
+        )
+
+
+def converge(module):
+    params = module.params
+    current, finished = installed()
+    step, warning = decide(params, current, finished)
+    if warning:
+        module.warn(warning)
+    if step in ("upgrade", "downgrade"):
+        refuse_live(params, current, [params["socket"], "/var/run/docker.sock"])
+    actions, diff = [], []
+    wanted, there = drop_in(params["socket"]).encode(), read(DROP_IN)
+    if there != wanted:
+        actions.append({"verb": "create" if there is None else "change", "what": DROP_IN})
+        diff.append({"before_header": DROP_IN, "after_header": DROP_IN, "before": (there or b"").decode(), "after": wanted.decode()})
+    if step:
+        actions.append({"verb": "install" if step == "install" else "change", "what": f"Sysbox {params['version']}" + (f" ({step} of {current})" if current else "")})
+    sleeping = [] if step else idle_units()
+    if sleeping:
+        actions.append({"verb": "start", "what": " ".join(sleeping)})
+    if actions and not module.check_mode:
+        apply(module, step, there if there != wanted else None, wanted if there != wanted else None, sleeping)
+    return {"changed": bool(actions), "actions": actions, "diff": diff, "version": current or ""}
+
+
+def apply(module, step, there, wanted, sleeping):
+    params = module.params
+    record = Record()
+    deb = None
+    if step:  # everything that can be refused is refused before the first change
+        sha256 = params["sha256"].get(params["architecture"])
+        if not sha256:
+            raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", "set it: `-e '{\"sysbox_sha256\": {\"%s\": \"...\"}}'`" % params["architecture"], "precondition")
+        deb = fetch(params["source"], sha256, DOWNLOADS)
+        check_deb(deb, params["version"], params["architecture"])
+    if wanted is not None:
+        record.note_file(DROP_IN, there, wanted)
+        record.save()
+        replace(DROP_IN, wanted)
+        systemctl("daemon-reload")
+    if step:
+        before = packages()
+        if step == "install":
+            record.note("packages", PACKAGE)
+        record.save()
+        install(deb)
+        os.unlink(deb)
+        for package in sorted(packages() - before):
+            record.note("packages", package)
+        record.save()
+        single_subid_line()
+    elif wanted is not None and not sysbox_containers([params["socket"], "/var/run/docker.sock"]):
+        systemctl("restart", "sysbox.service")
+    wake(module, sleeping or idle_units())
+
+
+def wake(module, sleeping):
+    if not sleeping:
+        return
+    systemctl("reset-failed", *UNITS)
+    systemctl("enable", *UNITS)
+    # The three are bound to one another: whichever stopped, all are started anew.
+    result = systemctl("restart", "sysbox.service")
+    if result.returncode != 0 or idle_units():
+        raise Failure(f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).", "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`")
+
+
+def packages():
+    result = subprocess.run(["dpkg-query", "-W", "-f", "${Package}\n"], capture_output=True, text=True, check=False)
+    return set(result.stdout.split())
+
+
+def single_subid_line():
+    """Repeated installs leave a `sysbox:` line each, and sysbox-mgr takes none of two."""
+    for path in ("/etc/subuid", "/etc/subgid"):
+        lines = (read(path) or b"").decode().splitlines(keepends=True)
+        ours = [line for line in lines if line.startswith("sysbox:")]
+        if len(ours) > 1:
+            kept = [line for line in lines if not line.startswith("sysbox:")]
+            replace(path, "".join([*kept, ours[0]]).encode())
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "source": {"type": "str", "required": True},
+            "sha256": {"type": "dict", "required": True},
+            "architecture": {"type": "str", "required": True},
+            "socket": {"type": "path", "required": True},
+            "downgrade": {"type": "bool", "default": False},
+            "restart_containers": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**converge(module))
+    except Failure as failure:
+        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.", hint="run `df -h / /var /run`, make room or mend the mount, then try again", failure="failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+"""Add the Sysbox runtime to a daemon.json, and change no other byte of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
+from ansible.module_utils.containai_record import Record, read, replace
+
+DOCUMENTATION = r"""
+module: sysbox_runtime
+short_description: Make runtimes.sysbox-runc of a daemon.json what it should be
+description:
+  - Adds or corrects that one entry. Every other byte stays, key order, indentation and line ends included, as do the file's mode, its owner and a symbolic link.
+  - Refuses, and leaves alone, a file that is not strict JSON holding one object (comments, trailing commas, a byte order mark, a key given twice).
+  - Never sets or removes C(default-runtime).
+  - The new file is checked by C(dockerd --validate), where the dockerd has it, before it replaces the old one in one step. One backup per change.
+options:
+  path: {type: path, required: true, description: The daemon.json.}
+  runtime: {type: path, default: /usr/bin/sysbox-runc, description: The runtime's program.}
+  state: {type: str, choices: [present, absent], default: present, description: Whether the entry shall be there.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- sysbox_runtime:
+    path: /etc/docker/daemon.json
+"""
+RETURN = r"""
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: change, what: "/etc/docker/daemon.json: runtimes.sysbox-runc"}]}
+"""
+
+NAME = "sysbox-runc"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def validate(data):
+    """Return dockerd's objection to `data`, or an empty string; also where there is no dockerd with --validate (older than 23.0)."""
+    dockerd = shutil.which("dockerd", path=PATH)
+    if not dockerd:
+        return ""
+    with tempfile.NamedTemporaryFile(prefix="containai-", suffix=".json") as trial:
+        trial.write(data)
+        trial.flush()
+        argv = [dockerd, "--validate", "--config-file", trial.name]
+        result = subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    if result.returncode == 0 or "unknown flag: --validate" in result.stderr:
+        return ""
+    return result.stderr.strip().splitlines()[-1].replace(trial.name, "daemon.json")
+
+
+def earlier_path(data):
+    """The program that an entry of this name points to now, if any."""
+    runtimes = parse(data)[1].get("runtimes")
+    entry = runtimes.get(NAME) if isinstance(runtimes, dict) else None
+    return entry.get("path") if isinstance(entry, dict) else None
+
+
+def wanted_bytes(module, before):
+    params = module.params
+    if params["state"] == "absent":
+        return None if before is None else without_runtime(before, NAME)
+    after = with_runtime(before or b"", NAME, {"path": params["runtime"]})
+    previous = earlier_path(before or b"")
+    if previous and previous != params["runtime"]:
+        module.warn(f"{params['path']} named {previous} as {NAME}; it is now {params['runtime']}.")
+    if parse(after)[1].get("default-runtime") == NAME:
+        module.warn(f"{params['path']} makes {NAME} the default runtime. That was not cai and is left as it is; `default-runtime` is better taken out.")
+    return after
+
+
+def refuse(module, message):
+    path = module.params["path"]
+    module.fail_json(
+        msg=f"{path} cannot be used: {message}.",
+        hint=f"mend it (`sudo dockerd --validate --config-file {path}` shows what dockerd thinks), or use another: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`",
+        failure="precondition",
+    )  # fmt: skip
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    try:
+        before = read(path)
+        after = wanted_bytes(module, before)
+    except DaemonJsonError as error:
+        refuse(module, str(error))
+    except PermissionError:
+        module.warn(f"{path} cannot be read without root rights; the run itself will add the runtime where it is missing.")
+        module.exit_json(changed=False, actions=[])
+    except OSError as error:
+        refuse(module, error.strerror)
+    if before == after:
+        module.exit_json(changed=False, actions=[])
+    if not module.check_mode:
+        objection = validate(after) if after else ""
+        if objection:
+            refuse(module, objection)
+        write(module, path, before, after)
+    verb = "create" if before is None else "change"
+    diff = {"before_header": path, "after_header": path, "before": (before or b"").decode(), "after": after.decode()}
+    module.exit_json(changed=True, diff=[diff], actions=[{"verb": verb, "what": f"{path}: runtimes.{NAME}"}])
+
+
+def write(module, path, before, after):
+    try:
+        record = Record()
+        record.note_file(path, before, after)
+        record.save()
+        replace(path, after)
+    except OSError as error:
+        module.fail_json(msg=f"{path} cannot be written: {error.strerror}. It is as it was.", hint=f"run `df -h {os.path.dirname(path)}`, make room or mend the mount, then try again", failure="failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+#!/usr/bin/python
+"""Find out whether Sysbox can trap system calls here: by trying it, below PID 1, in a process that then ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: sysbox_seccomp_probe
+short_description: Try to install a seccomp user-notify listener in a disposable child of PID 1
+description:
+  - Sysbox needs a seccomp listener for each container, and the kernel allows one for a chain of processes. WSL's init holds one in some network modes
+    (microsoft/WSL issue 9548), so that sysbox-runc fails with "device or resource busy".
+  - A filter on PID 1 alone (C(Seccomp) 2 in C(/proc/1/status)) says nothing, since Sysbox works under a plain one; so this module tries.
+  - As root the attempt is made by C(systemd-run), whose processes descend from PID 1 as dockerd does. Changes nothing.
+  - A conflict fails with I(failure=gate), unless I(force). An inconclusive answer is a warning.
+options:
+  program: {type: str, required: true, description: Source of the attempt; a Python program that prints an errno.}
+  box: {type: str, required: true, description: The text shown first on a conflict.}
+  force: {type: bool, default: false, description: Report a conflict in a warning and go on.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none, description: nothing is changed}
+"""
+EXAMPLES = r"""
+- sysbox_seccomp_probe:
+    program: "{{ lookup('file', 'seccomp_probe.py') }}"
+    box: "{{ lookup('file', 'seccomp-conflict.txt') }}"
+    force: false
+"""
+RETURN = r"""
+verdict: {type: str, returned: success, description: "compatible, conflict or inconclusive", sample: compatible}
+detail: {type: str, returned: success, description: how that was found, sample: "a seccomp listener was accepted in a child of PID 1"}
+"""
+
+EBUSY = 16
+REMEDY = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, then run `wsl --shutdown` in Windows and `cai setup` again"
+
+
+def status(pid):
+    """/proc/PID/status as a dict; empty where it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as handle:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in handle if ":\t" in line)
+    except OSError:
+        return {}
+
+
+def descends_from_init(pid, read=status):
+    """Whether a process is below PID 1 and carries at least PID 1's filters (one that entered by setns is or does not)."""
+    enough = int(read(pid).get("Seccomp_filters", "0")) >= int(read(1).get("Seccomp_filters", "0"))
+    while pid > 1:
+        pid = int(read(pid).get("PPid", "0"))
+    return pid == 1 and enough
+
+
+def run_program(prefix, program, extra_environment=None):
+    """Run the attempt; return its errno, or None where it could not be run."""
+    argv = [*prefix, sys.executable or "/usr/bin/python3", "-IS", "-c", program]
+    try:
+        result = subprocess.run(
+            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60, env={**os.environ, **(extra_environment or {})}
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    answer = result.stdout.strip()
+    return int(answer) if answer.isdigit() else None
+
+
+def below_init(program):
+    """Make the attempt in a child of PID 1, or of the user's own service manager, which is one. None where neither can be had."""
+    options = ["--quiet", "--wait", "--pipe", "--collect", "--property=RuntimeMaxSec=30"]
+    if not shutil.which("systemd-run"):
+        return None
+    if os.geteuid() == 0:
+        return run_program(["systemd-run", *options], program)
+    runtime = f"/run/user/{os.geteuid()}"
+    if not os.path.exists(f"{runtime}/systemd/private"):
+        return None
+    return run_program(["systemd-run", "--user", *options], program, {"XDG_RUNTIME_DIR": runtime})
+
+
+def verdict(program):
+    """Return (verdict, how it was found)."""
+    errno = below_init(program)
+    if errno is None:
+        errno = run_program([], program)
+        if errno == 0 and status(1).get("Seccomp") != "0" and not descends_from_init(os.getpid()):
+            return "inconclusive", "PID 1 has a seccomp filter, and no process below it could be started to try (that takes root)"
+    if errno == 0:
+        return "compatible", "a seccomp listener was accepted in a child of PID 1"
+    if errno == EBUSY:
+        return "conflict", "a seccomp listener was refused in a child of PID 1: device or resource busy (EBUSY)"
+    return "inconclusive", f"the attempt ended with {os.strerror(errno) if errno else 'no answer'}"
+
+
+def surroundings():
+    """What else is worth knowing about this WSL, in one sentence."""
+    words = [f"kernel {os.uname().release}"]
+    if shutil.which("wslinfo"):
+        result = subprocess.run(["wslinfo", "--networking-mode"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        mode = "".join(char for char in result.stdout.strip() if char.isalnum())
+        words.append(f"networkingMode {mode or 'unknown'}")
+    return ", ".join(words)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "program": {"type": "str", "required": True},
+            "box": {"type": "str", "required": True},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    found, detail = verdict(module.params["program"])
+    text = f"{module.params['box'].rstrip()}\n\nFound: {detail} ({surroundings()}).\nNeeded: a WSL whose init holds no seccomp listener, which networkingMode=nat gives."
+    if found == "conflict" and not module.params["force"]:
+        module.fail_json(msg=text, hint=REMEDY, failure="gate", verdict=found, detail=detail)
+    if found == "conflict":
+        module.warn(f"{text}\nGoing on because of --force; the remedy: {REMEDY}.")
+    if found == "inconclusive":
+        module.warn(f"Whether Sysbox can work here could not be told before: {detail}. Setup goes on and tries it at the end.")
+    module.exit_json(changed=False, verdict=found, detail=detail)
+
+
+if __name__ == "__main__":
+    main()

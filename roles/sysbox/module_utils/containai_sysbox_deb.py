@@ -1,0 +1,155 @@
+"""Get the Sysbox package and install it so that its maintainer scripts cannot touch the host's daemon.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PACKAGE = "sysbox-ce"
+APT_WAIT_SECONDS = 300
+LARGEST = 512 << 20
+# What the package's scripts look for, by regular expression and four spaces deep: with all three there, they leave Docker alone.
+SHADOW = {
+    "runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}},
+    "bip": "172.20.0.1/16",
+    "default-address-pools": [{"base": "172.25.0.0/16", "size": 24}],
+}
+
+
+class Failure(Exception):
+    """What was found and is needed; the way out; the class of failure."""
+
+    def __init__(self, message, hint, failure="failed"):
+        super().__init__(message)
+        self.message, self.hint, self.failure = message, hint, failure
+
+
+def run(argv, **more):
+    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "HOME": "/root"}
+    environment.update({key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")})
+    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def fetch(source, sha256, folder):
+    """Return the path of the verified package: from `folder` if it is there already, else copied or downloaded from `source`.
+
+    The file appears under its name only after its checksum was found right.
+    """
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    target = os.path.join(folder, f"sysbox-ce-{sha256[:16]}.deb")
+    if os.path.exists(target) and digest_of(target) == sha256:
+        return target
+    url = source if "://" in source else f"file://{os.path.abspath(source)}"
+    fd, partial = tempfile.mkstemp(prefix=".download-", dir=folder)
+    try:
+        with os.fdopen(fd, "wb") as handle, urllib.request.urlopen(url, timeout=60) as answer:
+            found = copy(answer, handle)
+        if found != sha256:
+            raise Failure(
+                f"The Sysbox package from {source} has the sha256 {found}; {sha256} is needed. It was thrown away.",
+                "fetch it again; for another build set its checksum: `-e '{\"sysbox_sha256\": {\"amd64\": \"...\"}}'`",
+            )
+        os.rename(partial, target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        code = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else reason
+        raise Failure(
+            f"The Sysbox package could not be fetched from {source}: {code}.",
+            "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
+        ) from error
+    finally:
+        if os.path.exists(partial):
+            os.unlink(partial)
+    return target
+
+
+def copy(answer, handle):
+    """Copy the answer to the file; return its sha256. A server that sends too much or too little is an error."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := answer.read(1 << 20):
+        size += len(chunk)
+        if size > LARGEST:
+            raise OSError(27, f"more than {LARGEST >> 20} MiB were sent")
+        digest.update(chunk)
+        handle.write(chunk)
+    promised = answer.headers.get("Content-Length")
+    if promised and int(promised) != size:
+        raise OSError(5, f"the connection ended after {size} of {promised} bytes")
+    return digest.hexdigest()
+
+
+def digest_of(path):
+    with open(path, "rb") as handle:
+        return hashlib.sha256(handle.read()).hexdigest()
+
+
+def check_deb(path, version, architecture):
+    """Refuse a package that is not the one asked for."""
+    fields = run(["dpkg-deb", "--field", path, "Package", "Version", "Architecture"]).stdout
+    found = dict(line.split(": ", 1) for line in fields.splitlines() if ": " in line)
+    name, number, machine = found.get("Package"), plain_version(found.get("Version", "")), found.get("Architecture")
+    if (name, number, machine) != (PACKAGE, version, architecture):
+        raise Failure(
+            f"The package holds {name} {number} for {machine}; {PACKAGE} {version} for {architecture} is needed.",
+            "set `sysbox_version`, `sysbox_deb` and `sysbox_sha256` so that they speak of the same package", "precondition",
+        )  # fmt: skip
+
+
+def plain_version(text):
+    """0.7.1 of dpkg's 0.7.1.linux or 0.6.4-0.linux."""
+    return text.removesuffix(".linux").removesuffix("-0")
+
+
+def installed():
+    """Return (version, whether dpkg finished with it), or (None, True) where it is not installed."""
+    result = run(["dpkg-query", "-W", "-f", "${Version}\t${Status}", PACKAGE])
+    version, _, status = result.stdout.partition("\t")
+    if result.returncode != 0 or status.endswith(("not-installed", "config-files")):
+        return None, True
+    return plain_version(version), status == "install ok installed"
+
+
+def newer(one, other):
+    return run(["dpkg", "--compare-versions", one, "gt", other]).returncode == 0
+
+
+def in_shadow(argv):
+    """Run a command with /etc/docker covered, for this command and its children only, by a scratch folder."""
+    os.makedirs("/etc/docker", exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix="containai-shadow-", dir="/run")
+    try:
+        with open(os.path.join(scratch, "daemon.json"), "w", encoding="ascii") as handle:
+            json.dump(SHADOW, handle, indent=4)
+            handle.write("\n")
+        script = 'mount --bind "$0" /etc/docker; exec "$@"'
+        return run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, scratch, *argv])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def install(deb):
+    """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
+    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}"]
+    # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
+    argv = [*apt, "install", "--yes", "--no-install-recommends", "--allow-downgrades", "--reinstall", "-o", "Dpkg::Options::=--force-confold", "fuse3", "kmod", deb]
+    result = in_shadow(argv)
+    if result.returncode != 0:
+        in_shadow(["dpkg", "--configure", "-a"])
+        run([*apt, "update"])
+        result = in_shadow(argv)
+    if result.returncode != 0:
+        if not installed()[1]:
+            in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
+        lines = "\n".join((result.stderr or result.stdout).strip().splitlines()[-6:])
+        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again")
+
+
+def purge():
+    return in_shadow(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", "purge", "--yes", PACKAGE])
