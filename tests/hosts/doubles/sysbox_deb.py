@@ -14,6 +14,8 @@ from ..shell import HostError, run
 
 _PARTS = Path(__file__).resolve().parent / "sysbox"
 _SCRIPTS = ("config", "preinst", "postinst", "prerm", "postrm")
+# These source debconf's library, which runs `config` first: so its refusal comes when the package is already unpacked.
+_ASKING = ("config", "postinst", "postrm")
 _UNITS = ("sysbox.service", "sysbox-fs.service", "sysbox-mgr.service")
 _CONTROL = """Package: sysbox-ce
 Version: {version}.linux
@@ -63,7 +65,8 @@ def build(out: Path, version: str = "0.7.1", arch: str = "amd64", *, isolating: 
         (control / "control").write_text(_CONTROL.format(version=version, arch=arch))
         for script in _SCRIPTS:
             path = control / script
-            path.write_text("#!/bin/bash\n" + (_PARTS / "common.sh").read_text() + (_PARTS / script).read_text() + "exit 0\n")
+            head = (_PARTS / "common.sh").read_text() if script in _ASKING else "set -e\n"
+            path.write_text(f"#!/bin/bash\n{head}{(_PARTS / script).read_text()}exit 0\n")
             path.chmod(0o755)
         for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
             folder.chmod(0o755)
