@@ -41,5 +41,7 @@ def count(number: int, noun: str) -> str:
 def unified(diff: Diff) -> list[str]:
     """Write a diff as `diff -u` does."""
     before, after = diff.before.splitlines(), diff.after.splitlines()
-    made = difflib.unified_diff(before, after, diff.before_header, diff.after_header, n=3, lineterm="")
+    old = diff.before_header if diff.before else "/dev/null"
+    new = diff.after_header if diff.after else "/dev/null"
+    made = difflib.unified_diff(before, after, old, new, n=3, lineterm="")
     return [clean(text).replace("\n", " ") for text in made]

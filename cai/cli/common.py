@@ -103,7 +103,7 @@ def perform(request: Request) -> Report:
             request.command, platform.value, playbook, folder, variables,
             check=request.dry_run, keep_log=not request.read_only, verbose=request.verbose, password=secret,
         )  # fmt: skip
-        with output.View(out, verbose=request.verbose, progress=progress) as view:
+        with output.View(out, verbose=request.verbose, brief=request.read_only, progress=progress) as view:
             return runner.run(job, view.show)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cai.events import Finding
+from cai.events import Action, Diff, Finding
 from cai.output.base import MARKS, component, styled
+from cai.platforms import Platform
 from cai.text import clean, count, duration, line, unified
 
 if TYPE_CHECKING:
@@ -19,33 +20,35 @@ _DONE = {
     "reload": "reloaded", "remove": "removed", "leave": "left", "check": "checked",
 }  # fmt: skip
 _COLOURS = {"remove": "red", "leave": "dim", "check": "dim", "install": "green", "create": "green"}
+_VERDICTS = {
+    "pass": "passes",
+    "conflict": "a seccomp conflict",
+    "inconclusive": "no answer; setup goes on",
+}
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def summary(out: Console, report: Report) -> None:
     """Say what was done, how long it took, what to know, and what to type next."""
     done = [action for action in report.actions if action.verb not in ("leave", "check")]
-    if done and out.is_terminal:
+    if done:
         out.print(styled("\nDone", "bold"))
-        for action in done:
-            text = styled(f"  {line(_DONE.get(action.verb, action.verb)):<10} ", _COLOURS.get(action.verb, "yellow"))
-            out.print(text.append(line(action.what), style="default"))
+    for action in done:
+        text = styled(f"  {line(_DONE.get(action.verb, action.verb)):<10} ", _COLOURS.get(action.verb, "yellow"))
+        out.print(text.append(line(action.what), style="default"), soft_wrap=True)
     _notes(out, report)
-    took = f"{count(report.changed, 'step')} of {_steps(report)} changed something, in {duration(report.seconds)}"
     if report.command == "uninstall":
-        out.print(
-            styled(f"\nRemoved: {took}." if report.changed else "\nNothing of cai's was left to remove.", "bold green")
-        )
-        return
-    if not report.changed:
-        took = f"nothing had to be changed, {count(_steps(report), 'step')} in {duration(report.seconds)}"
-    out.print(styled("\nThe secure engine is ready", "bold green").append(f" ({took}).", style="not bold default"))
-    out.print("Start a Sysbox container:", soft_wrap=True)
-    out.print(styled(f"  {NEXT_COMMAND}", "cyan"), soft_wrap=True)
-
-
-def _steps(report: Report) -> int:
-    return sum(step.status in ("ok", "changed") and not step.quiet for step in report.steps)
+        verdict, rest = "Removed" if report.changed else "Nothing was left to remove", ""
+    else:
+        verdict, rest = "The secure engine is ready", "" if report.changed else "nothing had to be changed, "
+    steps = sum(step.status in ("ok", "changed") and not step.quiet for step in report.steps)
+    rest += count(steps, "step") + (f", {report.changed} changed" if report.changed else "")
+    rest += f", {count(len(report.warnings), 'warning')}" if report.warnings else ""
+    tail = f" ({rest}, {duration(report.seconds)})."
+    out.print(styled(f"\n{verdict}", "bold green").append(tail, style="not bold default"), soft_wrap=True)
+    if report.command == "setup":
+        out.print("Start a Sysbox container:", soft_wrap=True)
+        out.print(styled(f"  {NEXT_COMMAND}", "cyan"), soft_wrap=True)
 
 
 def _notes(out: Console, report: Report) -> None:
@@ -55,21 +58,33 @@ def _notes(out: Console, report: Report) -> None:
 
 def plan(out: Console, report: Report) -> None:
     """Say what a real run would do: by component, with diffs, the gate's verdict, and the counts last."""
-    out.print(styled(f"\nPlan for this machine ({report.platform}); nothing has been changed.", "bold"), soft_wrap=True)
-    roles = list(dict.fromkeys([action.role for action in report.actions] + [diff.role for diff in report.diffs]))
-    for role in roles:
+    title = Platform(report.platform).title
+    out.print(styled(f"Plan of `cai {report.command}` ({title}); nothing has been changed.", "bold"), soft_wrap=True)
+    for role in dict.fromkeys([a.role for a in report.actions] + [d.role for d in report.diffs]):
         out.print(styled(f"\n{component(role)}", "bold"))
-        for action in (action for action in report.actions if action.role == role):
-            text = styled(f"  would {line(action.verb):<8} ", _COLOURS.get(action.verb, "yellow"))
-            out.print(text.append(line(action.what), style="default"), soft_wrap=True)
-        for diff in (diff for diff in report.diffs if diff.role == role):
-            for row in unified(diff):
-                out.print(styled(f"    {row}", _DIFF_COLOURS.get(row[:1], "")), soft_wrap=True)
+        _component(out, [a for a in report.actions if a.role == role], [d for d in report.diffs if d.role == role])
     for gate in report.gates:
-        verdict = {"pass": "passes", "conflict": "seccomp conflict", "inconclusive": "no answer, goes on"}[gate.verdict]
-        out.print(f"\nGate: {verdict}" + (f" ({line(gate.found)})" if gate.found else ""), soft_wrap=True)
+        found = f" ({line(gate.found)})" if gate.found else ""
+        out.print(f"\nGate: {_VERDICTS[gate.verdict]}{found}", soft_wrap=True)
     _notes(out, report)
     out.print(styled(f"\n{_counts(report)}", "bold"), soft_wrap=True)
+
+
+def _component(out: Console, actions: list[Action], diffs: list[Diff]) -> None:
+    """Write the actions of a component, each file's diff below the action that names it."""
+    for action in actions:
+        text = styled(f"  would {line(action.verb):<8} ", _COLOURS.get(action.verb, "yellow"))
+        out.print(text.append(line(action.what), style="default"), soft_wrap=True)
+        for diff in [diff for diff in diffs if diff.after_header in action.what or diff.before_header in action.what]:
+            diffs.remove(diff)
+            _diff(out, diff)
+    for diff in diffs:
+        _diff(out, diff)
+
+
+def _diff(out: Console, diff: Diff) -> None:
+    for row in unified(diff):
+        out.print(styled(f"    {row}", _DIFF_COLOURS.get(row[:1], "")), soft_wrap=True)
 
 
 def _counts(report: Report) -> str:

@@ -21,9 +21,12 @@ _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 class View:
     """Shows the items of a run; a context manager, since the live line must be taken away again."""
 
-    def __init__(self, out: Console, *, verbose: bool = False, progress: Path | None = None) -> None:
+    def __init__(
+        self, out: Console, *, verbose: bool = False, brief: bool = False, progress: Path | None = None
+    ) -> None:
         self.out = out
         self.verbose = verbose
+        self.brief = brief  # a page follows that says it all: only the live line, failures and warnings
         self.progress = progress
         self._live: Any = None
         self._task = ""
@@ -58,6 +61,9 @@ class View:
                 self._done(item)
             case events.Notice(kind="warning") if not self.verbose:
                 self._warn(item.text)
+
+    def _hidden(self, step: events.Step) -> bool:
+        return (step.status == "ok" and step.quiet) or (step.status in ("ok", "changed") and self.brief)
 
     def _done(self, step: events.Step) -> None:
         name = line(step.name) + (f" [{line(step.host)}]" if step.host not in ("", "localhost") else "")
