@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from . import engine, host, image
-from .doubles import sysbox_deb, user_image
+from .doubles import desktop, sysbox_deb, user_image
 from .shell import HostError
 
 
@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--not-isolating", action="store_true", help="its runtime only runs runc: verification must fail")
     part.add_argument("--out", type=Path, required=True)
 
+    part = commands.add_parser("desktop-double", help="put the Docker Desktop double into a running host")
+    part.add_argument("name")
+
     commands.add_parser("user-image", help="make the registry-free test image; prints the tar for `docker load -i`")
     return parser
 
@@ -69,6 +72,8 @@ def _run(asked: argparse.Namespace) -> int:
         case "sysbox-double":
             made = sysbox_deb.build(asked.out, asked.version, asked.arch, isolating=not asked.not_isolating)
             print(made, sysbox_deb.sha256(made))
+        case "desktop-double":
+            desktop.install(asked.name)
         case "user-image":
             print(user_image.build())
     return 0
