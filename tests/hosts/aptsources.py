@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .shell import HostError
+from . import paths
+from .shell import HostError, run
 
 _APT = Path("/etc/apt")
 _SUITES = {"bookworm": "debian", "trixie": "debian", "noble": "ubuntu"}
-_KEYRINGS = {"debian": "/usr/share/keyrings/debian-archive-keyring.gpg", "ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg"}
+_KEYRINGS = Path("/usr/share/keyrings")
+_UBUNTU = "ubuntu-archive-keyring.gpg"
 _COMPONENTS = {"debian": "main", "ubuntu": "main universe"}
 
 
@@ -31,9 +34,38 @@ def family(suite: str) -> str:
         raise HostError(f"unknown suite {suite}; known: {', '.join(_SUITES)}") from None
 
 
-def keyring(suite: str) -> str:
-    """The archive keyring's path, the same on this machine and in the host."""
-    return _KEYRINGS[family(suite)]
+def keyring(suite: str) -> Path:
+    """The archive's keys. Ubuntu's are fetched from Debian, whose signature vouches for them, where they are missing."""
+    if family(suite) == "debian":
+        return _KEYRINGS / "debian-archive-keyring.gpg"
+    if (_KEYRINGS / _UBUNTU).exists():
+        return _KEYRINGS / _UBUNTU
+    kept = paths.IMAGES / _UBUNTU
+    if not kept.exists():
+        _fetch_ubuntu_keyring(kept)
+    return kept
+
+
+def _fetch_ubuntu_keyring(target: Path) -> None:
+    """Take the keyring out of Debian's ubuntu-keyring package with an apt that has its own lists and no say in this machine's."""
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.IMAGES) as folder:
+        scratch = Path(folder)
+        for part in ("lists/partial", "cache/archives/partial", "parts", "unpacked"):
+            (scratch / part).mkdir(parents=True)
+        (scratch / "debian.sources").write_text(deb822("trixie"))
+        options = {
+            "Dir::Etc::sourcelist": scratch / "debian.sources",
+            "Dir::Etc::sourceparts": scratch / "parts",
+            "Dir::State::lists": scratch / "lists",
+            "Dir::Cache": scratch / "cache",
+            "APT::Sandbox::User": "root",
+        }
+        apt = ["apt-get", "-q", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+        run([*apt, "update"])
+        run(["sh", "-c", f'cd "{scratch}" && "$@"', "sh", *apt, "download", "ubuntu-keyring"])
+        run(["dpkg-deb", "-x", next(scratch.glob("*.deb")), scratch / "unpacked"])
+        shutil.copyfile(next((scratch / "unpacked").rglob(_UBUNTU)), target)
 
 
 def _entries() -> list[Source]:
@@ -71,14 +103,17 @@ def sources(suite: str) -> list[Source]:
 
 def deb822(suite: str) -> str:
     """The host's /etc/apt/sources.list.d/*.sources."""
-    stanza = "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: {}\n"
-    parts = _COMPONENTS[family(suite)], keyring(suite)
-    return "\n".join(stanza.format(source.uri, " ".join(source.suites), *parts) for source in sources(suite))
+    stanza = "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\n"
+    if family(suite) == "debian":
+        # Ubuntu's keys are trusted through trusted.gpg.d in the host: their path need not exist on this machine.
+        stanza += f"Signed-By: {keyring(suite)}\n"
+    parts = _COMPONENTS[family(suite)]
+    return "\n".join(stanza.format(source.uri, " ".join(source.suites), parts) for source in sources(suite))
 
 
 def acquire_options() -> str:
     """This machine's apt `Acquire` settings (proxies, validity checks), as an apt.conf file."""
-    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
+    dump = run(["apt-config", "dump", "Acquire"]).stdout
     wanted = [line for line in dump.splitlines() if re.search(r'^Acquire::[\w:-]+ "[^"]+";$', line)]
     kept = [line for line in wanted if not re.match(r"Acquire::(cdrom|Changelogs|CompressionTypes|IndexTargets|Languages|Allow)", line)]
     return "\n".join(kept) + "\n"

@@ -68,6 +68,8 @@ def _command(suite: str, work: Path, out: Path) -> list[str]:
     conf.write_text(aptsources.acquire_options() + 'Acquire::Languages "none";\nAcquire::Retries "3";\n')
     finish.write_text(_FINISH)
     words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/apt", f"--include={','.join(_PACKAGES.split())}"]
+    if aptsources.family(suite) == "ubuntu":
+        words.append(f"--keyring={aptsources.keyring(suite)}")
     words += [f"--aptopt={conf}", '--aptopt=APT::Install-Recommends "false"']
     words += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEAVE_OUT]
     certificates = aptsources.extra_certificates()
@@ -92,7 +94,7 @@ def build(suite: str) -> Path:
         missing = [package for package in ("mmdebstrap", "zstd") if not shutil.which(package)]
         if missing:
             apt_install(*missing)
-        if not Path(aptsources.keyring(suite)).exists():
+        if not aptsources.keyring(suite).exists():
             raise HostError(f"no {aptsources.keyring(suite)} on this machine: {suite}'s signatures cannot be checked")
         start = time.monotonic()
         say(f"building the {suite} host image (about a minute)")
