@@ -21,6 +21,8 @@ _PACKAGES = (
     "systemd systemd-sysv libpam-systemd dbus python3 python3-venv sudo iproute2 ca-certificates procps"
     " iptables nftables curl socat passwd kmod util-linux mount"
 )
+# Ubuntu does not count apt among the required packages.
+_EXTRA = {"bookworm": "", "trixie": "", "noble": " apt ubuntu-keyring"}
 # Downloaded into the image's apt archive, not installed: what setup will ask apt for.
 _LATER = {
     "bookworm": "docker.io jq fuse3 rsync lsb-release",
@@ -42,7 +44,7 @@ chroot "$root" update-ca-certificates >/dev/null
 
 
 def _recipe(suite: str) -> str:
-    texts = [suite, _PACKAGES, _LATER[suite], _FINISH, *_LEAVE_OUT, aptsources.deb822(suite), aptsources.acquire_options()]
+    texts = [suite, _PACKAGES + _EXTRA[suite], _LATER[suite], _FINISH, *_LEAVE_OUT, aptsources.deb822(suite), aptsources.acquire_options()]
     texts += [path.read_text() for path in aptsources.extra_certificates()]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
@@ -67,7 +69,8 @@ def _command(suite: str, work: Path, out: Path) -> list[str]:
     sources.write_text(aptsources.deb822(suite))
     conf.write_text(aptsources.acquire_options() + 'Acquire::Languages "none";\nAcquire::Retries "3";\n')
     finish.write_text(_FINISH)
-    words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/apt", f"--include={','.join(_PACKAGES.split())}"]
+    include = ",".join((_PACKAGES + _EXTRA[suite]).split())
+    words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/apt", f"--include={include}"]
     if aptsources.family(suite) == "ubuntu":
         words.append(f"--keyring={aptsources.keyring(suite)}")
     words += [f"--aptopt={conf}", '--aptopt=APT::Install-Recommends "false"']
