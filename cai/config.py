@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,12 +127,20 @@ def _typed(option: Option, text: str) -> Any:
         except ValueError:
             return text
     if option.type in ("list", "dict", "raw"):
-        import yaml
+        return _parsed(text)
+    return text
 
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
-            return text
+
+def _parsed(text: str) -> Any:
+    """Read JSON or YAML; JSON first, whose escapes beyond U+FFFF YAML takes for halves of characters."""
+    import json
+
+    import yaml
+
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    with contextlib.suppress(yaml.YAMLError):
+        return yaml.safe_load(text)
     return text
 
 
@@ -171,6 +180,9 @@ def _fits(kind: str, value: Any) -> bool:
 
 def _storable(value: Any, where: str) -> None:
     """Refuse what no file or command could carry: half a character, or a NUL byte."""
+    if isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            _storable(item, where)
     if isinstance(value, str) and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
         raise _bad(f"{where} holds a NUL byte or bytes that are not UTF-8.")
 
@@ -185,16 +197,29 @@ def _bad(message: str, hint: str = "") -> CaiError:
     return CaiError(message, hint=hint, code=Exit.USAGE)
 
 
+class _Literal(str):
+    """A text that Ansible must not template."""
+
+    __slots__ = ()
+
+
 def dump(values: dict[str, Any]) -> str:
     """Write variables as YAML in which Ansible never templates a text, whatever it holds."""
     import yaml
 
     def literal(dumper: Any, text: str) -> Any:
-        return dumper.represent_scalar("!unsafe", text, style='"')
+        return dumper.represent_scalar("!unsafe", str(text), style='"')
 
     dumper: Any = type("Dumper", (yaml.SafeDumper,), {})
-    dumper.add_representer(str, literal)
-    # The names themselves stay plain: they come from the schema and the CLI.
-    texts = (yaml.dump([value], Dumper=dumper, default_flow_style=True, width=10**6) for value in values.values())
-    lines = [f"{name}: {text.strip()[1:-1]}\n" for name, text in zip(values, texts, strict=True)]
-    return "---\n" + "".join(lines)
+    dumper.add_representer(_Literal, literal)
+    dumped: str = yaml.dump(_literal(values), Dumper=dumper, width=10**6, sort_keys=False)
+    return dumped
+
+
+def _literal(value: Any) -> Any:
+    """Mark every text; not the keys, which Ansible neither templates nor takes marked."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return _Literal(value) if isinstance(value, str) else value

@@ -36,9 +36,8 @@ def _ask(prompt: str) -> str:
     user = pwd.getpwuid(os.geteuid()).pw_name
     for _ in range(_TRIES):
         try:
-            # /dev/tty itself: getpass would fall back to reading stdin, visibly, with a warning.
-            with open("/dev/tty", "rb+", buffering=0):  # noqa: PTH123
-                secret = getpass.getpass(prompt.format(user=user))
+            _terminal()
+            secret = getpass.getpass(prompt.format(user=user))
         except (OSError, EOFError):
             raise _refused("sudo wants a password, and there is no terminal to ask on.") from None
         answer = _sudo(["-k", "-S", "-p", "", "true"], secret)
@@ -48,6 +47,11 @@ def _ask(prompt: str) -> str:
             raise _refused(f"{user} may not use sudo on this machine.", "run it as a user who may, or as root")
         sys.stderr.write("Sorry, try again.\n")
     raise _refused(f"sudo did not accept the password, {_TRIES} times.", "run it again; nothing was changed")
+
+
+def _terminal() -> None:
+    """Raise OSError without a terminal; getpass would read stdin instead, visibly, with a warning."""
+    os.close(os.open("/dev/tty", os.O_RDWR))
 
 
 def end(pids: list[int], secret: str | None) -> None:

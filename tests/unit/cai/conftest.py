@@ -1,0 +1,90 @@
+"""Stub content in a temporary folder, and the real command run over it as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+PLATFORMS = ("linux", "wsl2", "macos")  # the tests run on any of them
+SPEC = """
+argument_specs:
+  main:
+    options:
+      stub_text: {type: str, description: A text.}
+      stub_count: {type: int, description: A number.}
+      stub_mapping: {type: dict, description: Anything.}
+"""
+
+
+class Sandbox:
+    """A content root with stub playbooks, a home, and the command."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.content = root / "content"
+        role = self.content / "roles" / "stub"
+        for folder in (self.home, self.content / "playbooks", role / "library", role / "tasks", role / "meta"):
+            folder.mkdir(parents=True)
+        shutil.copytree(REPOSITORY / "inventory", self.content / "inventory")
+        shutil.copy(REPOSITORY / "ansible.cfg", self.content)
+        shutil.copy(HERE / "pretend.py", role / "library")
+        (role / "meta" / "argument_specs.yml").write_text(SPEC)
+
+    def tasks(self, text: str, command: str = "setup") -> None:
+        """Make the command's playbook: one role with these tasks."""
+        (self.content / "roles" / "stub" / "tasks" / f"{command}.yml").write_text(textwrap.dedent(text))
+        play = f"- hosts: localhost\n  tasks:\n    - ansible.builtin.import_role: {{name: stub, tasks_from: {command}}}\n"
+        for platform in PLATFORMS:
+            name = platform if command == "setup" else f"{command}-{platform}"
+            (self.content / "playbooks" / f"{name}.yml").write_text(play)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Give the command's environment: nothing of the caller's but PATH."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "CAI_CONTENT": str(self.content),
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **more,
+        }
+
+    def cai(self, *arguments: str, cwd: str = "/", **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "cai", *arguments],
+            cwd=cwd,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    made = Sandbox(tmp_path)
+    made.tasks("- name: Look at the machine\n  pretend:\n")
+    return made
+
+
+def files(root: Path) -> dict[str, object]:
+    """Photograph a folder: every name, with a file's bytes, mode and times."""
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in sorted(root.rglob("*"))
+    }

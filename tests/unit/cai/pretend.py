@@ -1,0 +1,28 @@
+#!/usr/bin/python
+"""A stub module of the tests: returns, or fails with, whatever it is told."""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "result": {"type": "dict", "default": {}},
+            "failure": {"type": "dict"},
+            "warnings": {"type": "list", "elements": "str", "default": []},
+            "sleep": {"type": "float", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    for text in module.params["warnings"]:
+        module.warn(text)
+    time.sleep(0 if module.check_mode else module.params["sleep"])
+    if module.params["failure"]:
+        module.fail_json(**module.params["failure"])
+    module.exit_json(**module.params["result"])
+
+
+if __name__ == "__main__":
+    main()

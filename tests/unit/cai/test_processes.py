@@ -1,0 +1,44 @@
+import subprocess
+import sys
+import time
+
+from cai import processes
+
+# A child, and a grandchild in a session of its own, as Ansible's workers are; both deaf to SIGTERM.
+STUBBORN = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if len(sys.argv) == 1:
+    subprocess.Popen([sys.executable, __file__, "inner"], start_new_session=True)
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_everything_below_a_process_ends_even_what_ignores_sigterm(tmp_path):
+    script = tmp_path / "stubborn.py"
+    script.write_text(STUBBORN)
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}])"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        pids = {int(parent.stdout.readline()), int(parent.stdout.readline())}
+        assert set(processes.descendants(parent.pid)) == pids
+        started = time.monotonic()
+        foreign = []
+        processes.end_all(parent.pid, foreign.extend, patience=0.3)
+        assert time.monotonic() - started < 2
+        assert foreign == []
+        deadline = time.monotonic() + 5
+        while processes.descendants(parent.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not pids & {pid for pid, _ in processes._table()}
+
+
+def test_processes_of_others_are_handed_on(monkeypatch):
+    monkeypatch.setattr(processes, "_table", lambda: [(7, 1), (8, 7), (9, 8)])
+    monkeypatch.setattr(processes.os, "kill", lambda pid, _number: (_ for _ in ()).throw(PermissionError) if pid == 9 else None)
+    foreign = []
+    processes.end_all(7, foreign.extend, patience=0)
+    assert foreign == [9]

@@ -1,0 +1,93 @@
+import getpass
+import os
+import stat
+
+import pytest
+
+from cai import sudo
+from cai.errors import CaiError, Exit
+
+FAKE = """#!/bin/sh
+echo "$@" >> "$0.calls"
+case "$*" in
+  "-k -n true") exit {free} ;;
+  "-k -S -p  true") read -r given; [ "$given" = "right" ] && exit 0; echo "{said}" >&2; exit 1 ;;
+  *) read -r given; echo "$given|$*" >> "$0.ended" ;;
+esac
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    def make(free=1, said="Sorry", answers=("right",)):
+        path = tmp_path / "sudo"
+        path.write_text(FAKE.format(free=free, said=said))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        given = iter(answers)
+        monkeypatch.setattr(getpass, "getpass", lambda prompt: next(given))
+        return path
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() or 1)
+    monkeypatch.setattr(sudo, "_terminal", lambda: None)
+    return make
+
+
+def test_root_is_not_asked(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert sudo.password() is None
+
+
+def test_nobody_is_asked_where_sudo_needs_no_password(fake):
+    fake(free=0, answers=())
+    assert sudo.password() is None
+
+
+def test_the_password_is_asked_for_once_and_never_on_a_command_line(fake):
+    path = fake()
+    assert sudo.password() == "right"
+    assert "right" not in path.with_suffix(".calls").read_text()
+
+
+def test_a_typing_error_is_forgiven_twice(fake, capsys):
+    fake(answers=("wrong", "wrong", "right"))
+    assert sudo.password() == "right"
+    assert capsys.readouterr().err.count("Sorry, try again.") == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [("Sorry, try again.", "did not accept the password"), ("me is not in the sudoers file.", "may not use sudo")],
+)
+def test_a_refusal_is_an_unmet_precondition(fake, said, message):
+    fake(said=said, answers=["wrong"] * 3)
+    with pytest.raises(CaiError, match=message) as caught:
+        sudo.password()
+    assert caught.value.code == Exit.PRECONDITION
+    assert caught.value.hint
+
+
+def test_no_sudo_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CaiError, match="there is no sudo"):
+        sudo.password()
+
+
+def test_no_terminal_is_said(fake, monkeypatch):
+    fake()
+
+    def none():
+        raise OSError
+
+    monkeypatch.setattr(sudo, "_terminal", none)
+    with pytest.raises(CaiError, match="no terminal to ask on") as caught:
+        sudo.password()
+    assert "sudo cai setup" in caught.value.hint
+
+
+@pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  kill -TERM 7 8"), (None, "|-n kill -TERM 7 8")])
+def test_roots_processes_end_through_sudo(fake, secret, expected):
+    path = fake()
+    sudo.end([7, 8], secret)
+    assert path.with_suffix(".ended").read_text() == expected + "\n"
