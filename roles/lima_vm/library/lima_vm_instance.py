@@ -1,0 +1,204 @@
+#!/usr/bin/python
+"""Bring a Lima instance to its wanted state, with the least that does it."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_lima_drift import drift, keep, steps
+from ansible.module_utils.containai_limactl import Lima, LimaError, answers
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
+
+DOCUMENTATION = r"""
+module: lima_vm_instance
+short_description: Create, correct, start, repair, stop or delete one Lima instance
+description:
+  - Compares the stored lima.yaml with I(config). What Lima reads at a start is applied by validate, stop, write, start; what needs a new disk
+    (images, vmType, arch, user, a smaller disk) is reported, and done only with I(recreate), since it destroys what the guest holds.
+  - A stopped instance is started. A transient Broken is waited out, a lasting one repaired (guest shut down where it listens, processes that are the
+    instance's own ended, stale pid and socket files cleared). A running one whose forwarded socket is dead, while the guest's Docker answers or the
+    guest cannot be reached, is restarted.
+  - A start that fails stops the instance again and shows the end of its logs. Touches no other instance.
+  - With neither limactl nor an instance, check mode still says what would be done. Needs PyYAML.
+options:
+  name: {type: str, required: true, description: The instance.}
+  state:
+    type: str
+    default: started
+    choices: [present, started, stopped, absent]
+    description: C(absent) destroys the guest's data; C(stopped) keeps it.
+  config: {type: str, default: '', description: The wanted lima.yaml; a self-contained template. Needed with I(state=present) and I(state=started).}
+  limactl: {type: path, default: '', description: Absolute path of limactl; may be empty in check mode.}
+  home: {type: path, required: true, description: LIMA_HOME.}
+  recreate: {type: bool, default: false, description: Delete and create the instance where only that applies a change.}
+  require_socket: {type: bool, default: false, description: "Docker must answer on the forwarded socket; it is restarted once for that, then the module fails."}
+  guest_plan: {type: list, elements: dict, default: [], description: Actions to add in check mode when the instance does not run and so cannot be looked into.}
+  create_timeout: {type: int, default: 3600, description: Seconds for the download of the image.}
+  start_timeout: {type: int, default: 1800, description: Seconds for the start.}
+  settle: {type: float, default: 15.0, description: Seconds to wait out a transient Broken.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- lima_vm_instance:
+    name: containai-secure
+    config: "{{ lookup('template', 'containai-secure.yaml.j2') }}"
+    limactl: /opt/homebrew/bin/limactl
+    home: /Users/dev/.lima
+"""
+RETURN = r"""
+running: {type: bool, returned: always, description: whether it runs now, sample: true}
+socket: {type: str, returned: always, description: Docker's socket on this host, sample: /Users/dev/.lima/containai-secure/sock/docker.sock}
+ssh_config: {type: str, returned: always, description: for C(ssh -F), sample: /Users/dev/.lima/containai-secure/ssh.config}
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: start, what: Lima VM containai-secure}]}
+log: {type: list, elements: str, returned: always, description: limactl's commands and its own output, sample: ["$ limactl start containai-secure"]}
+"""
+
+VERBS = {"create": "create", "start": "start", "stop": "restart", "delete": "remove", "repair": "change", "write": "change"}
+SOCKET_SECONDS = 90
+
+
+class Converger:
+    """What is there, what is wanted, and the way from one to the other."""
+
+    def __init__(self, lima, params, warn):
+        self.lima, self.params, self.warn = lima, params, warn
+        self.reasons = []
+        self.wanted = params["config"]
+
+    def compare(self, status):
+        """Return (what to write or None, whether to recreate)."""
+        stored = self.lima.stored()
+        if status is None or self.params["state"] in ("stopped", "absent"):
+            return None, False
+        try:
+            before = yaml.safe_load(stored or "")
+        except yaml.YAMLError:
+            before = None
+        if not isinstance(before, dict):
+            self.reasons.append("lima.yaml is not readable")
+            return self.wanted, False
+        recreate, restart = drift(before, yaml.safe_load(self.wanted))
+        if not any(os.path.exists(os.path.join(self.lima.dir, disk)) for disk in ("disk", "diffdisk")):
+            recreate, restart = [], recreate + restart  # it never booted, so there is nothing to lose
+        if recreate and self.params["recreate"]:
+            self.reasons.append(f"{', '.join(recreate)} changed")
+            return None, True
+        if recreate:
+            self.warn(
+                f"The VM {self.lima.name} was made with other settings for {', '.join(recreate)}. They stay as they are: applying them destroys the VM's containers "
+                "and images. To do that, run `cai setup -e lima_vm_recreate=true`."
+            )
+        if not restart:
+            return None, False
+        self.reasons.append(f"{', '.join(restart)} changed")
+        return (yaml.safe_dump(keep(before, yaml.safe_load(self.wanted), recreate), sort_keys=False) if recreate else self.wanted), False
+
+    def dead(self, status):
+        """Whether the forward is: the host gets no answer, although the guest does, or cannot be reached at all."""
+        if status != "Running" or self.params["state"] != "started" or answers(self.lima.socket):
+            return False
+        guest = self.lima.guest_engine()
+        if guest == "down":  # not installed yet, or for the engine's role to start
+            return False
+        self.reasons.append("its Docker socket is dead" if guest == "up" else "it cannot be reached")
+        return True
+
+    def plan(self):
+        status = self.lima.status(self.params["settle"]) if self.lima.limactl else None
+        write, recreate = self.compare(status)
+        dead = not write and not recreate and self.dead(status)
+        if status not in (None, "Running", "Stopped"):
+            self.reasons.append(f"Lima calls it {status or 'unusable'}")
+        return status, write, steps(self.params["state"], status, bool(write), recreate, dead)
+
+    def carry_out(self, names, write):
+        if "write" in names or "create" in names:
+            self.lima.validate(write or self.wanted)
+        arguments = {"create": (self.wanted, self.params["create_timeout"]), "start": (self.params["start_timeout"],), "write": (write,)}
+        for name in names:
+            getattr(self.lima, name)(*arguments.get(name, ()))
+
+    def require_socket(self):
+        """Restart once where Docker does not answer on this host; True when that was needed."""
+        lima = self.lima
+        if lima.wait(SOCKET_SECONDS):
+            return False
+        lima.stop()
+        lima.start(self.params["start_timeout"])
+        if not lima.wait(SOCKET_SECONDS):
+            raise LimaError(f"Docker in the VM does not answer on {lima.socket}, even after a restart of the VM.", f"run `limactl shell {lima.name} sudo journalctl -u docker -n 50`")
+        return True
+
+
+def actions_of(names, name, reasons):
+    because = f" ({'; '.join(reasons)})" if reasons else ""
+    verbs = [VERBS[step] for step in names]
+    if "restart" in verbs and "start" in verbs:
+        verbs = [verb for verb in verbs if verb not in ("start", "change")]
+    if names == ["stop"]:
+        verbs = ["stop"]
+    return [{"verb": verb, "what": f"Lima VM {name}{because if position == 0 else ''}"} for position, verb in enumerate(verbs)]
+
+
+def diff_of(lima, names, write, wanted):
+    if not {"create", "write", "delete"} & set(names):
+        return []
+    after = write or (wanted if "create" in names else "")
+    return [{"before_header": lima.yaml, "after_header": lima.yaml, "before": lima.stored() or "", "after": after}]
+
+
+def converge(module):
+    params = module.params
+    lima = Lima(params["limactl"], params["home"], params["name"])
+    converger = Converger(lima, params, module.warn)
+    state = {"socket": lima.socket, "ssh_config": lima.ssh_config, "log": lima.log}
+    status, write, names = converger.plan()
+    actions, diff = actions_of(names, lima.name, converger.reasons), diff_of(lima, names, write, params["config"])
+    if module.check_mode:
+        running = status == "Running"
+        # What a running VM lacks is found out inside it; of any other only the setup's own steps are known.
+        guest = params["guest_plan"] if params["state"] == "started" and not running else []
+        return {"changed": bool(names), "running": running, "actions": actions + guest, "diff": diff, **state}
+    converger.carry_out(names, write)
+    if params["require_socket"] and converger.require_socket():
+        actions.append({"verb": "restart", "what": f"Lima VM {lima.name} (its Docker socket was dead)"})
+    running = params["state"] == "started" or (status == "Running" and params["state"] == "present")
+    notes = [f"The VM starts and stops with `limactl start {lima.name}` and `limactl stop {lima.name}`."] if "create" in names else []
+    return {"changed": bool(actions), "running": running, "actions": actions, "diff": diff, "notes": notes, **state}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+            "config": {"type": "str", "default": ""},
+            "limactl": {"type": "str", "default": ""},
+            "home": {"type": "path", "required": True},
+            "recreate": {"type": "bool", "default": False},
+            "require_socket": {"type": "bool", "default": False},
+            "guest_plan": {"type": "list", "elements": "dict", "default": []},
+            "create_timeout": {"type": "int", "default": 3600},
+            "start_timeout": {"type": "int", "default": 1800},
+            "settle": {"type": "float", "default": 15.0},
+        },
+        required_if=[("state", "present", ["config"]), ("state", "started", ["config"])],
+        supports_check_mode=True,
+    )
+    if yaml is None:
+        module.fail_json(msg="PyYAML is missing in the Python that runs this module.", hint="use Ansible's own: `-e ansible_python_interpreter={{ ansible_playbook_python }}`", failure="precondition")
+    try:
+        module.exit_json(**converge(module))
+    except LimaError as error:
+        module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
+
+
+if __name__ == "__main__":
+    main()

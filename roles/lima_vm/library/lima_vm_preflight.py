@@ -1,0 +1,212 @@
+#!/usr/bin/python
+"""Look at a Mac (or a Linux host with Lima) once: can the VM live here, and what is missing for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_limactl import LimaError, version
+
+DOCUMENTATION = r"""
+module: lima_vm_preflight
+short_description: Read what a host is, and refuse one that a Lima VM cannot run on
+description:
+  - Returns the machine's real architecture (a translated process on Apple silicon does not deceive it), limactl, Homebrew, the docker CLI and the VM's paths.
+  - Fails, before anything is changed, on root, too old a macOS or Lima, an Intel Homebrew on Apple silicon, missing Homebrew, a home path that
+    is too long for a socket, too little disk, or an image that is fetched without a digest.
+  - In check mode missing Homebrew is a warning, since a plan needs none. Changes nothing, ever.
+options:
+  name: {type: str, required: true, description: The Lima instance.}
+  home: {type: str, default: '', description: LIMA_HOME. Empty means the environment's, or C(~/.lima).}
+  limactl: {type: str, default: '', description: Path of limactl. Empty means Homebrew's, or the one on PATH.}
+  brew: {type: str, default: '', description: Path of brew. Empty means that of the machine's architecture.}
+  images: {type: list, elements: dict, default: [], description: The VM's images; one that is fetched needs a digest.}
+  minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
+  minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
+  minimum_disk: {type: int, default: 20, description: GiB that must be free where the VM has no disk yet.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: none, description: nothing is changed}
+"""
+EXAMPLES = r"""
+- lima_vm_preflight:
+    name: containai-secure
+"""
+RETURN = r"""
+host:
+  description: what was found
+  returned: success
+  type: dict
+  sample: {system: Darwin, architecture: aarch64, brew: /opt/homebrew/bin/brew, limactl: /opt/homebrew/bin/limactl, docker: /usr/local/bin/docker,
+           home: /Users/dev/.lima, socket: /Users/dev/.lima/containai-secure/sock/docker.sock, missing: []}
+"""
+
+BREW = {"aarch64": "/opt/homebrew/bin/brew", "x86_64": "/usr/local/bin/brew"}
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+LONGEST = "ssh.sock.1234567890123456"  # ssh makes it at first, with 16 random characters
+SOCKET_LIMIT = {"Darwin": 104, "Linux": 108}
+DOCKER_DIRS = ("~/.docker/bin", "/Applications/Docker.app/Contents/Resources/bin")
+GIB = 1 << 30
+
+
+def key(text):
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def say(*argv):
+    """Output of a small program of the system, "" where it fails or is missing."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, check=False, timeout=30).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def refuse(message, hint, failure="precondition"):
+    raise LimaError(message, hint, failure)
+
+
+def check_system(system, minimum):
+    if os.geteuid() == 0:
+        refuse("This runs as root, and neither Lima nor Homebrew works for root; an ordinary user is needed.", "run `cai setup` without sudo, as the user who will use the VM")
+    if system not in SOCKET_LIMIT:
+        refuse(f"{system or 'This system'} is not supported; macOS is needed (or Linux with Lima).", "run `cai setup` on macOS, WSL2 or Linux", "unsupported")
+    found = say("sw_vers", "-productVersion") if system == "Darwin" else ""
+    if found and key(found) < key(minimum):
+        refuse(f"macOS {found} is too old; {minimum} or newer is needed.", "run `softwareupdate --list` and install a newer macOS", "unsupported")
+
+
+def architecture(system):
+    """The machine's own; uname says x86_64 to a translated process on Apple silicon."""
+    if system == "Darwin" and say("sysctl", "-n", "hw.optional.arm64") == "1":
+        return "aarch64"
+    machine = say("uname", "-m") or platform.machine()
+    return MACHINES.get(machine) or refuse(f"The architecture {machine} is not supported; x86_64 or arm64 is needed.", "use a machine of one of these", "unsupported")
+
+
+def check_paths(folder, system):
+    path, limit = os.path.join(folder, LONGEST), SOCKET_LIMIT[system]
+    if len(os.fsencode(path)) >= limit:
+        refuse(
+            f"The path of the VM's sockets is too long: {path} has {len(os.fsencode(path))} bytes; fewer than {limit} are needed.",
+            f"choose a shorter folder: `export LIMA_HOME=/Users/Shared/lima-{os.getuid()}`, then `cai setup` again",
+        )
+
+
+def check_disk(home, folder, needed):
+    if any(os.path.exists(os.path.join(folder, disk)) for disk in ("disk", "diffdisk")):
+        return
+    place = home
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    free = shutil.disk_usage(place).free
+    if free < needed * GIB:
+        refuse(
+            f"{free / GIB:.1f} GiB are free for {home}; the VM needs {needed} GiB.",
+            "make room, put the VM elsewhere with `export LIMA_HOME=FOLDER`, or lower `-e lima_vm_min_free_disk_gib=N`",
+        )
+
+
+def check_images(images):
+    for image in images:
+        for part in filter(None, [image, image.get("kernel"), image.get("initrd")]):
+            place = part.get("location", "")
+            if re.match(r"https?://", place) and not re.fullmatch(r"sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})", part.get("digest") or ""):
+                refuse(f"The image {place} has no digest; what is fetched needs one.", "give it `digest: sha256:...` in `lima_vm_images`, or name a local file")
+
+
+def find_brew(given, arch):
+    """Return (path of Homebrew or "", why it is of no use)."""
+    native = given or BREW[arch]
+    if os.access(native, os.X_OK):
+        return native, ""
+    if arch == "aarch64" and os.access(BREW["x86_64"], os.X_OK):
+        return "", f"Homebrew is there for Intel only ({BREW['x86_64']}), but this Mac has Apple silicon; {native} is needed."
+    return "", f"Homebrew is missing; {native} is needed to install what the VM needs."
+
+
+def intel_lima(path, arch):
+    """Whether this limactl comes from the Intel Homebrew of a Mac with Apple silicon (lima-vm/lima#543)."""
+    return arch == "aarch64" and os.path.realpath(path).startswith(("/usr/local/Cellar/", "/usr/local/opt/"))
+
+
+def find_limactl(given, brew, arch):
+    beside = os.path.join(os.path.dirname(brew), "limactl") if brew else ""
+    path = given or next(filter(None, (shutil.which(name) for name in (beside, "limactl") if name)), "")
+    if path and not given and intel_lima(path, arch):
+        refuse(f"{path} is an Intel Lima under translation, but this Mac has Apple silicon; a native one is needed.", "install Homebrew in /opt/homebrew (https://brew.sh), then `/opt/homebrew/bin/brew install lima`")
+    return path
+
+
+def check_lima(path, minimum, brew):
+    found = version(path)
+    if not found:
+        refuse(f"{path} does not tell its version; Lima {minimum} or newer is needed.", f"run `{path} --version` to see why")
+    if key(found) < key(minimum):
+        refuse(f"Lima {found} is too old; {minimum} or newer is needed.", f"run `{brew or 'brew'} upgrade lima`, then `cai setup` again")
+    return found
+
+
+def look(params, module):
+    system = say("uname", "-s")
+    check_system(system, params["minimum_macos"])
+    arch = architecture(system)
+    home = os.path.abspath(os.path.expanduser(params["home"] or os.environ.get("LIMA_HOME") or "~/.lima"))
+    folder = os.path.join(home, params["name"])
+    check_paths(folder, system)
+    check_images(params["images"])
+    check_disk(home, folder, params["minimum_disk"])
+    brew, problem = find_brew(params["brew"], arch) if system == "Darwin" else ("", "")
+    limactl = find_limactl(params["limactl"], brew, arch)
+    found = check_lima(limactl, params["minimum_lima"], brew) if limactl else ""
+    docker = shutil.which("docker") or next(filter(None, (shutil.which("docker", path=os.path.expanduser(place)) for place in DOCKER_DIRS)), "")
+    missing = [formula for formula, there in (("lima", limactl), ("docker", docker)) if not there]
+    check_missing(missing, system, problem, module)
+    for name in ("default.yaml", "override.yaml"):
+        if os.path.exists(os.path.join(home, "_config", name)):
+            module.warn(f"Lima merges {os.path.join(home, '_config', name)} into the VM's settings at every start; what it says is not compared.")
+    if system == "Linux" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        module.warn("/dev/kvm cannot be used by this user; the VM is emulated, about ten times slower.")
+    return {
+        "system": system, "architecture": arch, "brew": brew, "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing,
+        "home": home, "directory": folder, "socket": os.path.join(folder, "sock", "docker.sock"),
+    }  # fmt: skip
+
+
+def check_missing(missing, system, problem, module):
+    if missing and system == "Linux":
+        refuse(f"Missing on this host: {', '.join(missing)}. On Linux these are not installed by this role.", "install Lima 2.0 or newer, QEMU and a docker CLI (`sudo apt-get install docker-cli qemu-system`)")
+    if missing and problem:
+        hint = "install it as https://brew.sh says, then `cai setup` again"
+        if not module.check_mode:
+            refuse(problem, hint)
+        module.warn(f"{problem} The run itself will stop here until you {hint}.")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "home": {"type": "str", "default": ""},
+            "limactl": {"type": "str", "default": ""},
+            "brew": {"type": "str", "default": ""},
+            "images": {"type": "list", "elements": "dict", "default": []},
+            "minimum_macos": {"type": "str", "default": "13.5"},
+            "minimum_lima": {"type": "str", "default": "2.0.0"},
+            "minimum_disk": {"type": "int", "default": 20},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, host=look(module.params, module))
+    except LimaError as error:
+        module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""One Lima instance, through limactl, its folder and its ssh; no terminal, no shell, a time limit on everything."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import tempfile
+import time
+
+PING = (
+    'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("/var/run/docker.sock"); '
+    's.sendall(b"GET /_ping HTTP/1.0\\r\\n\\r\\n"); raise SystemExit(b" 200 " not in s.recv(64))'
+)
+# What limactl says, and what helps.
+HINTS = (
+    (r"no space left", "make room (`df -h {home}` shows where), then `cai setup` again"),
+    (r"digest", "the image is not the pinned one: look at `lima_vm_images`, run `limactl prune`, then `cai setup` again"),
+    (r"status 40\d|download|no such host|dial tcp|connection refused|i/o timeout|proxyconnect", "check the network and `HTTPS_PROXY`, or name a mirror: `cai setup -e lima_vm_image_base_url=URL`"),
+    (r"unexpected shut ?down|qemu-system|vz driver|exited", "read {dir}/ha.stderr.log; `limactl start {name}` shows it live"),
+    (r"fatal|requirement|timed? ?out|deadline|did not receive", "read {dir}/serial.log and {dir}/ha.stderr.log; a slow machine needs `cai setup -e lima_vm_start_timeout=3600`"),
+)
+
+
+class LimaError(Exception):
+    """What was found and is needed, the way out, and the kind of failure."""
+
+    def __init__(self, message, hint, failure="failed"):
+        super().__init__(message)
+        self.message, self.hint, self.failure = message, hint, failure
+
+
+def says(stderr):
+    """The telling text of limactl's log lines: errors when there are any, else the last line."""
+    found = re.findall(r'level=(\w+) msg="((?:[^"\\]|\\.)*)"', stderr)
+    texts = [text for level, text in found if level in ("error", "fatal")] or [text for _, text in found[-1:]]
+    return "\n".join(text.replace('\\"', '"').replace("\\n", "\n") for text in texts) or "\n".join(stderr.strip().splitlines()[-3:])
+
+
+def version(limactl):
+    """limactl's own version as text, "" where it does not say; it runs for no one called root."""
+    try:
+        out = subprocess.run([limactl, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    match = re.search(r"version v?(\d+(?:\.\d+)*)", out.stdout)
+    return match[1] if match else ""
+
+
+def answers(path, timeout=10):
+    """Whether a Docker engine answers on the unix socket `path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        channel.settimeout(timeout)
+        try:
+            channel.connect(path)
+            channel.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in channel.recv(64)
+        except OSError:
+            return False
+
+
+def tail(path, lines=12):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]", "", handle.read()[-20000:])
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+class Lima:
+    """The instance `name` below `home`; `limactl` is the program's absolute path."""
+
+    def __init__(self, limactl, home, name):
+        self.limactl, self.home, self.name = limactl, home, name
+        self.dir = os.path.join(home, name)
+        self.yaml = os.path.join(self.dir, "lima.yaml")
+        self.socket = os.path.join(self.dir, "sock", "docker.sock")
+        self.ssh_config = os.path.join(self.dir, "ssh.config")
+        self.log = []
+        path = os.pathsep.join([os.path.dirname(limactl), os.environ.get("PATH", ""), "/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
+        self.environment = {**os.environ, "LIMA_HOME": home, "PATH": path}
+
+    def run(self, *argv, timeout=120, check=True):
+        """Run limactl; its output is kept in `log`. Raises LimaError with what it said, when `check`."""
+        command = shlex.join(["limactl", *argv])
+        try:
+            done = subprocess.run([self.limactl, *argv], capture_output=True, text=True, errors="replace", env=self.environment, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise LimaError(f"`{command}` did not end within {timeout} seconds.", self.hint("timeout")) from error
+        except OSError as error:
+            raise LimaError(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
+        if argv[0] != "list":
+            self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
+        if check and done.returncode != 0:
+            raise LimaError(f"`{command}` failed: {says(done.stderr)}", self.hint(done.stderr))
+        return done
+
+    def hint(self, text):
+        found = next((hint for pattern, hint in HINTS if re.search(pattern, text, re.IGNORECASE)), "read {dir}/ha.stderr.log, then try `cai setup` again")
+        return found.format(home=self.home, dir=self.dir, name=self.name)
+
+    def look(self):
+        """The instance as `limactl list` shows it; None where there is none. (`list NAME` fails for an unknown name, so all are listed.)"""
+        found = [json.loads(line) for line in self.run("list", "--format", "json").stdout.splitlines() if line.startswith("{")]
+        return next((item for item in found if item.get("name") == self.name), None)
+
+    def status(self, settle=15.0):
+        """Its status, None where there is no instance. Broken is also what Lima says while one comes up or goes down, so that is waited out."""
+        end = time.monotonic() + settle
+        while True:
+            item = self.look()
+            status = None if item is None else item.get("status", "")
+            if status in (None, "Running", "Stopped") or time.monotonic() >= end:
+                return status
+            time.sleep(1)
+
+    def stored(self):
+        try:
+            with open(self.yaml, encoding="utf-8") as handle:
+                return handle.read()
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def as_file(self, text, *argv, **more):
+        """Run limactl with `text` as its file; the file's name must be a valid instance name."""
+        with tempfile.TemporaryDirectory(prefix="cai-") as folder:
+            path = os.path.join(folder, f"{self.name}.yaml")
+            with open(path, "w", encoding="utf-8") as handle:
+                handle.write(text)
+            return self.run(*argv, path, **more)
+
+    def validate(self, text):
+        try:
+            self.as_file(text, "validate")
+        except LimaError as error:
+            raise LimaError(f"Lima does not accept the VM's settings: {error.message}", "look at the lima_vm_* variables that you set", "precondition") from error
+
+    def write(self, text):
+        fd, temporary = tempfile.mkstemp(prefix="lima.yaml.", suffix=".tmp", dir=self.dir)
+        with os.fdopen(fd, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, self.yaml)
+
+    def create(self, text, timeout):
+        self.as_file(text, "create", "--tty=false", "--name", self.name, timeout=timeout)
+
+    def start(self, seconds):
+        try:
+            self.run("start", "--tty=false", "--timeout", f"{seconds}s", self.name, timeout=seconds + 120)
+        except LimaError as error:
+            logs = [(name, tail(os.path.join(self.dir, name))) for name in ("ha.stderr.log", "serial.log", "serialv.log")]
+            detail = "".join(f"\n--- the end of {os.path.join(self.dir, name)}\n{text}" for name, text in logs if text)
+            # After a failed probe the VM runs on and would look healthy to the next run.
+            self.run("stop", "-f", self.name, check=False)
+            raise LimaError(f"The VM {self.name} did not start (and is stopped now). {error.message}{detail}", error.hint) from error
+
+    def stop(self):
+        if self.run("stop", self.name, timeout=420, check=False).returncode != 0:
+            self.repair()
+
+    def delete(self):
+        self.run("delete", "-f", self.name, timeout=300)
+
+    def pids(self):
+        """The living processes of the instance, by pid file; a number that now belongs to another program does not count."""
+        found = []
+        for path in glob.glob(os.path.join(glob.escape(self.dir), "*.pid")):
+            with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as handle:
+                pid = int(handle.read())
+                command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, env=self.environment).stdout
+                if self.name in command and re.search(r"limactl|qemu|krunkit|lima", command):
+                    found.append(pid)
+        return found
+
+    def repair(self):
+        """Bring a broken instance to Stopped: shut the guest down if it still listens, end what is left, clear stale files."""
+        if self.pids():
+            self.power_off()
+        if self.pids():
+            self.run("stop", "-f", self.name, check=False)
+        for pattern in ("*.pid", "*.sock", "*.tmp"):
+            for path in glob.glob(os.path.join(glob.escape(self.dir), pattern)):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def power_off(self, seconds=60):
+        """Ask the guest to shut down, so that its Docker data is whole; without a host agent ssh still reaches a QEMU guest."""
+        if self.ssh("sudo -n systemctl --no-block poweroff") != 0:
+            return
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.drivers():
+            time.sleep(1)
+
+    def drivers(self):
+        agent = None
+        with contextlib.suppress(OSError, ValueError), open(os.path.join(self.dir, "ha.pid"), encoding="utf-8") as handle:
+            agent = int(handle.read())
+        return [pid for pid in self.pids() if pid != agent]
+
+    def ssh(self, command, timeout=45):
+        """Exit code of `command` in the guest over a connection of its own; 255 where ssh does not get there."""
+        options = ["-F", self.ssh_config, "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
+        try:
+            done = subprocess.run(["ssh", *options, f"lima-{self.name}", command], capture_output=True, env=self.environment, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+        except (OSError, subprocess.TimeoutExpired):
+            return 255
+        return done.returncode
+
+    def guest_engine(self):
+        """up, down, or unreachable: Docker as the guest itself sees it."""
+        code = self.ssh(f"sudo -n python3 -c {shlex.quote(PING)}")
+        return {0: "up", 255: "unreachable"}.get(code, "down")
+
+    def wait(self, seconds):
+        """Wait until Docker answers on the forwarded socket. The socket's file is there before Docker is, so the API is asked."""
+        end = time.monotonic() + seconds
+        while not answers(self.socket):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.5)
+        return True
