@@ -55,15 +55,15 @@ class View:
                 self.out.print(clean(item.text), soft_wrap=True)
             case events.Step(status="running"):
                 self._task, self._since = item.name, time.monotonic()
-            case events.Step() if (
-                not self.verbose and item.status in MARKS and not (item.quiet and item.status == "ok")
-            ):
+            case events.Step() if item.status in MARKS and not self._hidden(item):
                 self._done(item)
             case events.Notice(kind="warning") if not self.verbose:
                 self._warn(item.text)
 
     def _hidden(self, step: events.Step) -> bool:
-        return (step.status == "ok" and step.quiet) or (step.status in ("ok", "changed") and self.brief)
+        if self.verbose or (step.status == "ok" and step.quiet):
+            return True
+        return self.brief and step.status in ("ok", "changed")
 
     def _done(self, step: events.Step) -> None:
         name = line(step.name) + (f" [{line(step.host)}]" if step.host not in ("", "localhost") else "")

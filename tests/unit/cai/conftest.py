@@ -29,19 +29,37 @@ class Sandbox:
 
     def __init__(self, root: Path) -> None:
         self.home = root / "home"
+        self.bin = root / "bin"
         self.content = root / "content"
         role = self.content / "roles" / "stub"
-        for folder in (self.home, self.content / "playbooks", role / "library", role / "tasks", role / "meta"):
+        for folder in (
+            self.home,
+            self.bin,
+            self.content / "playbooks",
+            role / "library",
+            role / "tasks",
+            role / "meta",
+        ):
             folder.mkdir(parents=True)
+        self.program("sudo", "exit 0")  # one that needs no password, whoever runs the tests
         shutil.copytree(REPOSITORY / "inventory", self.content / "inventory")
         shutil.copy(REPOSITORY / "ansible.cfg", self.content)
         shutil.copy(HERE / "pretend.py", role / "library")
         (role / "meta" / "argument_specs.yml").write_text(SPEC)
 
+    def program(self, name: str, script: str) -> Path:
+        """Put a shell script on the command's PATH."""
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
     def tasks(self, text: str, command: str = "setup") -> None:
         """Make the command's playbook: one role with these tasks."""
         (self.content / "roles" / "stub" / "tasks" / f"{command}.yml").write_text(textwrap.dedent(text))
-        play = f"- hosts: localhost\n  tasks:\n    - ansible.builtin.import_role: {{name: stub, tasks_from: {command}}}\n"
+        play = (
+            f"- hosts: localhost\n  tasks:\n    - ansible.builtin.import_role: {{name: stub, tasks_from: {command}}}\n"
+        )
         for platform in PLATFORMS:
             name = platform if command == "setup" else f"{command}-{platform}"
             (self.content / "playbooks" / f"{name}.yml").write_text(play)
@@ -49,7 +67,7 @@ class Sandbox:
     def environment(self, **more: str) -> dict[str, str]:
         """Give the command's environment: nothing of the caller's but PATH."""
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "CAI_CONTENT": str(self.content),
             "PYTHONPATH": str(REPOSITORY),
@@ -78,7 +96,12 @@ def sandbox(tmp_path: Path) -> Sandbox:
     return made
 
 
-def files(root: Path) -> dict[str, object]:
+@pytest.fixture
+def photograph():
+    return _files
+
+
+def _files(root: Path) -> dict[str, object]:
     """Photograph a folder: every name, with a file's bytes, mode and times."""
     return {
         str(path.relative_to(root)): (

@@ -175,7 +175,14 @@ def test_a_dump_keeps_every_value_and_marks_every_text(value):
     assert unmarked(read) == []
 
 
-HOSTILE = ["{{ 7*7 }}", "{% if true %}x{% endif %}", "{{ lookup('pipe', 'id') }}", "a'b\"c\\d", "é\u2028😀\x85", "@/etc/passwd"]
+HOSTILE = [
+    "{{ 7*7 }}",
+    "{% if true %}x{% endif %}",
+    "{{ lookup('pipe', 'id') }}",
+    "a'b\"c\\d",
+    "é\u2028😀\x85",
+    "@/etc/passwd",
+]
 
 
 @pytest.mark.ansible

@@ -137,13 +137,17 @@ INNER_KEYS = ["verb", "what", "before", "after", "before_header", "status", "par
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(object())
 anything = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(KEYS + RESULT_KEYS + INNER_KEYS) | st.integers(), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS + RESULT_KEYS + INNER_KEYS) | st.integers(), inner, max_size=6)
+    ),
     max_leaves=20,
 )
 results = st.dictionaries(st.sampled_from(RESULT_KEYS), anything) | anything
 data = st.dictionaries(st.sampled_from(KEYS), results | anything) | anything
-malformed = st.fixed_dictionaries({}, optional={"event": st.sampled_from(KINDS) | anything, "event_data": data, "stdout": anything})
+malformed = st.fixed_dictionaries(
+    {}, optional={"event": st.sampled_from(KINDS) | anything, "event_data": data, "stdout": anything}
+)
 
 
 @given(malformed | anything)

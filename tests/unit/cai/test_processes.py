@@ -38,7 +38,9 @@ def test_everything_below_a_process_ends_even_what_ignores_sigterm(tmp_path):
 
 def test_processes_of_others_are_handed_on(monkeypatch):
     monkeypatch.setattr(processes, "_table", lambda: [(7, 1), (8, 7), (9, 8)])
-    monkeypatch.setattr(processes.os, "kill", lambda pid, _number: (_ for _ in ()).throw(PermissionError) if pid == 9 else None)
+    monkeypatch.setattr(
+        processes.os, "kill", lambda pid, _number: (_ for _ in ()).throw(PermissionError) if pid == 9 else None
+    )
     foreign = []
     processes.end_all(7, foreign.extend, patience=0)
     assert foreign == [9]

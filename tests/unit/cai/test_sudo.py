@@ -86,7 +86,9 @@ def test_no_terminal_is_said(fake, monkeypatch):
     assert "sudo cai setup" in caught.value.hint
 
 
-@pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  kill -TERM 7 8"), (None, "|-n kill -TERM 7 8")])
+@pytest.mark.parametrize(
+    ("secret", "expected"), [("right", "right|-S -k -p  kill -TERM 7 8"), (None, "|-n kill -TERM 7 8")]
+)
 def test_roots_processes_end_through_sudo(fake, secret, expected):
     path = fake()
     sudo.end([7, 8], secret)

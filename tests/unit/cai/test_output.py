@@ -1,0 +1,124 @@
+"""What people see, from recorded events. CAI_UPDATE_GOLDEN=1 writes the golden files anew: read them before you commit."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cai import events, output
+from cai.errors import CaiError
+from cai.report import Report
+from cai.text import clean, duration, line
+
+HERE = Path(__file__).parent
+PAGES = {"summary": output.summary, "plan": output.plan, "health": output.health}
+CASES = [
+    ("setup", "summary", 80),
+    ("setup", "plan", 80),
+    ("setup", "summary", 44),
+    ("again", "summary", 80),
+    ("again", "plan", 80),
+    ("gate", "summary", 80),
+    ("gate", "plan", 80),
+    ("failure", "summary", 80),
+    ("doctor", "health", 80),
+    ("doctor", "health", 44),
+    ("uninstall", "summary", 80),
+    ("uninstall", "plan", 80),
+]
+
+
+def render(scenario, page, width, *, terminal):
+    """Write all that a command would write: progress, page, errors."""
+    out = output.console(io.StringIO(), force_terminal=terminal, color_system=None, width=width)
+    command = scenario if scenario in ("doctor", "uninstall") else "setup"
+    report = Report(command, "wsl2", page == "plan", "" if page == "plan" else "/var/log/cai/stdout", seconds=65)
+    view = output.View(out, brief=page != "summary")
+    for text in (HERE / "recorded" / f"{scenario}.jsonl").read_text().splitlines():
+        for item in events.parse(json.loads(text)):
+            report.add(item)
+            view.show(item)
+    if page != "summary" or not report.failures:
+        PAGES[page](out, report)
+    for error in report.errors:
+        output.error(out, error)
+    return f"{out.file.getvalue()}[exit {int(report.exit_code)}]\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["tty", "plain"])
+@pytest.mark.parametrize(("scenario", "page", "width"), CASES)
+def test_golden(scenario, page, width, terminal):
+    name = f"{scenario}-{page}-{'tty' if terminal else 'plain'}-{width}.txt"
+    golden = HERE / "golden" / name
+    text = render(scenario, page, width, terminal=terminal)
+    if os.environ.get("CAI_UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_piped_lines_are_the_same_at_any_width():
+    assert render("setup", "summary", 80, terminal=False) == render("setup", "summary", 20, terminal=False)
+
+
+def test_progress_lines_fit_a_narrow_terminal():
+    ticks = [text for text in render("setup", "summary", 30, terminal=True).splitlines() if text.startswith("  ✓")]
+    assert ticks
+    assert all(len(text) <= 30 for text in ticks)
+
+
+def test_no_color_is_obeyed_and_colour_is_the_default_on_a_terminal(monkeypatch):
+    def written():
+        out = output.console(io.StringIO(), force_terminal=True, color_system="standard", width=80)
+        output.error(out, CaiError("x", hint="y"))
+        return out.file.getvalue()
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[1;31m" in written()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in written()
+
+
+def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, monkeypatch):
+    monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 100.0)
+    progress = tmp_path / "progress"
+    view = output.View(Console(file=io.StringIO(), force_terminal=True, width=60), progress=progress)
+    view.show(events.Step("running", "Download the package"))
+    monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 172.0)
+    assert view._line().plain[4:] == "Download the package  1m 12s"
+    progress.write_text("12.1 of 31.0 MB\x1b[2J\nmore")
+    assert view._line().plain[4:] == "Download the package  12.1 of 31.0 MB\\x1b[2J  1m 12s"
+
+
+def test_the_live_line_goes_away_at_the_end():
+    out = output.console(io.StringIO(), force_terminal=True, width=80)
+    with output.View(out) as view:
+        view.show(events.Step("running", "Wait"))
+    assert out.file.getvalue().endswith("\x1b[?25h\x1b[1A\x1b[2K") or "Wait" not in out.file.getvalue().splitlines()[-1]
+
+
+def test_an_ascii_terminal_gets_question_marks_not_a_crash():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    output.error(output.console(stream), CaiError("╔═╗", verbatim=True))
+    stream.flush()
+    assert stream.buffer.getvalue() == b"???\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"), (59.6, "1m 00s"), (3605, "1h 00m")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@given(st.text())
+def test_clean_text_cannot_steer_a_terminal(text):
+    assert all(char.isprintable() or char in "\n\t" or ord(char) > 0x9F for char in clean(text))
+    assert not set(clean(text)) & set("\x1b\r\x9b\u202e\u2066")
+    assert "\n" not in line(text)
+    assert clean(clean(text)) == clean(text)

@@ -1,0 +1,268 @@
+"""The real command over stub playbooks: exit codes, what is left behind, what Ansible gets to see."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cai import runner
+
+pytestmark = pytest.mark.ansible
+
+FAIL = """
+- name: Change something first
+  pretend: {result: {changed: CHANGED}}
+- name: Look at the machine
+  pretend:
+    failure: {msg: "Found a teapot.\\nIt is short and stout.", hint: "run `kettle`", failure: KIND}
+"""
+
+
+def runs(sandbox):
+    return sorted((sandbox.home / ".local/state/containai/runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "code"),
+    [
+        ("unsupported", "false", 3),
+        ("precondition", "false", 3),
+        ("precondition", "true", 1),  # 3 promises that nothing was changed
+        ("gate", "false", 1),
+        ("failed", "false", 1),
+    ],
+)
+def test_a_failure_has_its_exit_code_message_hint_and_log(sandbox, kind, changed, code):
+    sandbox.tasks(FAIL.replace("KIND", kind).replace("CHANGED", changed))
+    done = sandbox.cai("setup")
+    assert done.returncode == code
+    log = f"  Log: ~/.local/state/containai/runs/{runs(sandbox)[-1].name}/stdout\n"
+    if kind == "gate":  # a box stands as it is
+        assert done.stderr == f"Found a teapot.\nIt is short and stout.\n Hint: run `kettle`\n{log}"
+    else:
+        assert done.stderr == f"Error: Found a teapot.\n       It is short and stout.\n Hint: run `kettle`\n{log}"
+    assert "failed   Stub: Look at the machine" in done.stdout
+
+
+def test_a_run_that_works(sandbox):
+    sandbox.tasks("""
+        - name: Install it
+          pretend:
+            result: {changed: true, actions: [{verb: install, what: docker-ce}], notes: [Log in again.]}
+            warnings: [Something is odd.]
+        - name: Go on in spite of this
+          pretend: {failure: {msg: no}}
+          ignore_errors: true
+        - block:
+            - name: Fail, and be rescued
+              pretend: {failure: {msg: no}}
+          rescue:
+            - name: Mend it
+              pretend:
+    """)
+    done = sandbox.cai("setup")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for text in ("changed  Stub: Install it (", "warning  Something is odd.", "installed  docker-ce", "Note: Log in again.",
+                 "1 changed, 1 warning", "docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04"):  # fmt: skip
+        assert text in done.stdout
+    assert [path.name for path in runs(sandbox)[-1].iterdir()] == ["stdout"]
+    assert stat.S_IMODE((runs(sandbox)[-1] / "stdout").stat().st_mode) == 0o600
+    assert not (sandbox.home / ".ansible").exists()
+
+
+def test_an_unreachable_target_is_four(sandbox):
+    (sandbox.content / "inventory" / "localhost.yml").write_text(
+        "all: {hosts: {localhost: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}\n"
+    )
+    done = sandbox.cai("setup")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert "{" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["- nonsense: [", "- hosts: localhost\n  tasks: [{absent_module: }]\n"])
+def test_a_broken_playbook_is_our_mistake_and_not_ansibles_code(sandbox, text):
+    for path in (sandbox.content / "playbooks").iterdir():
+        path.write_text(text)
+    done = sandbox.cai("setup")
+    assert done.returncode == 70
+    assert "This is a mistake in cai" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_callers_environment_does_not_reach_ansible(sandbox):
+    (sandbox.home / "evil").mkdir()
+    (sandbox.home / "evil" / "ansible.cfg").write_text("[defaults]\nroles_path = /nowhere\n")
+    (sandbox.home / "evil" / "ansible-playbook").write_text("#!/bin/sh\nexit 9\n")
+    (sandbox.home / "evil" / "ansible-playbook").chmod(0o755)
+    sandbox.tasks("""
+        - name: Write the environment down
+          ansible.builtin.copy:
+            content: "{{ lookup('pipe', 'env') }}"
+            dest: "{{ stub_text }}"
+    """)
+    target = sandbox.home / "env"
+    hostile = {
+        "ANSIBLE_CONFIG": "/nowhere",
+        "ANSIBLE_STDOUT_CALLBACK": "json",
+        "ANSIBLE_CHECK_MODE": "1",
+        "ANSIBLE_ROLES_PATH": "/nowhere",
+        "DOCKER_HOST": "tcp://elsewhere",
+        "DOCKER_CONTEXT": "elsewhere",
+        "MY_TOKEN": "sesame",
+        "LC_ALL": "POSIX",
+        "PATH": f"{sandbox.home}/evil:{sandbox.bin}:{os.environ['PATH']}",
+    }
+    done = sandbox.cai("setup", "-e", f"stub_text={target}", cwd=str(sandbox.home / "evil"), **hostile)
+    assert done.returncode == 0, done.stderr
+    seen = dict(line.partition("=")[::2] for line in target.read_text().splitlines())
+    assert not {"DOCKER_HOST", "DOCKER_CONTEXT", "MY_TOKEN", "ANSIBLE_CHECK_MODE", "ANSIBLE_ROLES_PATH"} & set(seen)
+    assert seen["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert seen["PATH"].startswith(os.path.dirname(sys.executable))  # noqa: PTH120
+    assert "sesame" not in (runs(sandbox)[-1] / "stdout").read_text()
+
+
+def test_a_dry_run_leaves_the_home_as_it_was_and_shows_the_plan(sandbox, photograph):
+    sandbox.tasks("""
+        - name: Write the file
+          ansible.builtin.copy: {content: "new\\n", dest: "{{ stub_text }}"}
+        - name: Start the engine
+          pretend: {result: {changed: true, actions: [{verb: start, what: engine}], gate: {verdict: pass, found: nothing}}}
+    """)
+    target = sandbox.home / "file"
+    target.write_text("old\n")
+    before = photograph(sandbox.home)
+    done = sandbox.cai("setup", "--dry-run", "-e", f"stub_text={target}")
+    assert done.returncode == 0, done.stderr
+    assert photograph(sandbox.home) == before
+    for text in (
+        "    -old\n    +new\n",
+        "  would start    engine\n",
+        "Gate: passes (nothing)",
+        "Plan: 1 to change, 1 to start.",
+    ):
+        assert text in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Plan: ")
+
+
+def test_a_dry_run_stopped_by_the_gate_has_the_real_runs_verdict(sandbox):
+    sandbox.tasks(FAIL.replace("KIND", "gate").replace("CHANGED", "true"))
+    done = sandbox.cai("setup", "--dry-run")
+    assert done.returncode == 1
+    assert "would stop at the gate" in done.stdout
+    assert done.stderr.startswith("Found a teapot.")
+    assert "Log:" not in done.stderr
+
+
+def test_the_progress_of_verbose_is_ansibles_own(sandbox):
+    sandbox.tasks(FAIL.replace("KIND", "failed").replace("CHANGED", "false"))
+    done = sandbox.cai("setup", "--verbose")
+    assert done.returncode == 1
+    assert "TASK [stub : Look at the machine]" in done.stdout
+    assert "PLAY RECAP" in done.stdout
+
+
+def test_credentials_in_an_address_are_not_in_the_log(sandbox):
+    sandbox.tasks('- name: Fetch it\n  pretend: {failure: {msg: "cannot fetch https://me:sesame@mirror/x"}}\n')
+    assert sandbox.cai("setup").returncode == 1
+    log = (runs(sandbox)[-1] / "stdout").read_text()
+    assert "https://***@mirror/x" in log
+    assert "sesame" not in log
+
+
+def test_two_runs_at_once_are_one_too_many(sandbox):
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 30}\n")
+    with start(sandbox) as first:
+        first.stdout.readline()
+        done = sandbox.cai("setup")
+        assert done.returncode == 1
+        assert f"(process {first.pid})" in done.stderr
+        assert sandbox.cai("setup", "--dry-run").returncode == 0
+        first.send_signal(signal.SIGTERM)
+
+
+def start(sandbox):
+    """Start a setup that says a line when its long step begins."""
+    path = sandbox.content / "roles" / "stub" / "tasks" / "setup.yml"
+    path.write_text("- name: Begin\n  pretend:\n" + path.read_text())
+    return subprocess.Popen(
+        [sys.executable, "-m", "cai", "setup"],
+        env=sandbox.environment(),
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("phase", ["starting", "step"])
+def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sandbox, number, phase):
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.25}\n")
+    with start(sandbox) as run:
+        if phase == "step":
+            assert "Begin" in run.stdout.readline()
+            time.sleep(1)
+        else:
+            time.sleep(0.8)
+        started = time.monotonic()
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=20)
+        assert time.monotonic() - started < 3
+        assert run.returncode == 130
+        assert "Interrupted" in errors
+        assert "Traceback" not in errors
+    listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    assert str(sandbox.content) not in listed
+    assert "61.25" not in listed
+    sandbox.tasks("- name: Look at the machine\n  pretend:\n")
+    assert sandbox.cai("setup").returncode == 0
+
+
+# Prompts, reads and refuses as sudo does, then runs the command as whoever runs the tests.
+SUDO = """
+while :; do
+  case "$1" in -p) prompt="$2"; shift 2 ;; -u) shift 2 ;; -*) shift ;; *) break ;; esac
+done
+printf '%s' "$prompt" >&2
+read -r given
+[ "$given" = "open sesame" ] || { echo "Sorry, try again." >&2; exit 1; }
+echo yes >> "$0.asked"
+exec "$@"
+"""
+
+
+def test_the_password_reaches_sudo_through_the_prompt_and_stays_out_of_every_file(sandbox, monkeypatch, tmp_path):
+    sandbox.program("sudo", SUDO)
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    sandbox.tasks("- name: Do it as root\n  pretend:\n  become: '{{ cai_become }}'\n  become_user: nobody\n")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    book = sandbox.content / "playbooks" / "linux.yml"
+    job = runner.Job("setup", "linux", book, folder, {"cai_become": True}, verbose=True, password="open sesame")
+    report = runner.run(job, lambda item: None)
+    assert report.exit_code == 0, (folder / "stdout").read_text()
+    assert (sandbox.bin / "sudo.asked").exists()
+    assert "sesame" not in repr(job)
+    for path in (path for path in tmp_path.rglob("*") if path.is_file() and path.name != "sudo"):
+        assert b"sesame" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("command", ["setup", "uninstall", "doctor"])
+def test_root_under_sudo_sets_up_for_the_user_who_typed_it(sandbox, command):
+    sandbox.tasks(
+        "- name: Say\n  pretend: {result: {notes: ['{{ docker_context_user | default(false) }} {{ cai_become }}']}}\n",
+        command,
+    )
+    arguments = ["--yes"] if command == "uninstall" else []
+    done = sandbox.cai(command, "--json", *arguments, SUDO_USER="daemon")
+    note = json.loads(done.stdout)["notes"][0]
+    assert note == ("daemon False" if os.geteuid() == 0 else f"False {command != 'doctor'}")
