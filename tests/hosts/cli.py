@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import engine, host, image
+from . import engine, host, image, scenarios
 from .doubles import desktop, sysbox_deb, user_image
 from .shell import HostError
 
@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     for word, text in (("down", "remove hosts"), ("reboot", "`systemctl reboot` inside, and wait")):
         part = commands.add_parser(word, help=text)
         part.add_argument("name", nargs="*" if word == "down" else 1)
+
+    part = commands.add_parser("molecule", help="run molecule on these hosts (default: test --all)")
+    part.add_argument("words", nargs=argparse.REMAINDER)
 
     part = commands.add_parser("exec", help="run a command in a host")
     part.add_argument("--user", default="root")
@@ -67,6 +70,8 @@ def _run(asked: argparse.Namespace) -> int:
                 host.down(name)
         case "reboot":
             print(f"{host.reboot(asked.name[0]):.1f} s")
+        case "molecule":
+            return scenarios.molecule(asked.words)
         case "exec":
             return host.interactive(asked.name, asked.words, asked.user)
         case "sysbox-double":

@@ -1,0 +1,43 @@
+"""Runs the Molecule scenarios on hosts of this package: `python3 -m tests.hosts molecule [molecule's own words]`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import collections, engine, paths
+from .doubles import sysbox_deb, user_image
+from .shell import HostError
+
+
+def environment() -> dict[str, str]:
+    """What the scenarios' files expect to find in the environment."""
+    engine.up()
+    host = engine.docker_host()
+    original = os.environ.get("SYSBOX_DEB")
+    package = Path(original) if original else sysbox_deb.build(paths.CACHE / "doubles")
+    if not package.is_file():
+        raise HostError(f"SYSBOX_DEB names {package}, which is not a file")
+    made = {
+        "CAI_TEST_COLLECTIONS": str(collections.ensure()),
+        "CAI_TEST_SYSBOX_DEB": str(package.resolve()),
+        "CAI_TEST_SYSBOX_SHA256": sysbox_deb.sha256(package),
+        "CAI_TEST_IMAGE": str(user_image.build()),
+        # Molecule's and Ansible's own state.
+        "ANSIBLE_HOME": str(paths.CACHE / "ansible"),
+        # ansible-playbook is not on PATH when the venv is not active.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    if not sys.stdout.isatty():
+        made |= {"NO_COLOR": "1", "PY_COLORS": "0", "ANSIBLE_NOCOLOR": "1", "MOLECULE_COMMAND_BORDERS": "false"}
+    if host:
+        made["DOCKER_HOST"] = host
+    return made
+
+
+def molecule(words: list[str]) -> int:
+    """Run molecule; returns its exit code."""
+    command = [str(Path(sys.executable).with_name("molecule")), *(words or ["test", "--all"])]
+    return subprocess.run(command, env={**os.environ, **environment()}, cwd=paths.ROOT, check=False).returncode
