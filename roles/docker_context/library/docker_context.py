@@ -53,6 +53,7 @@ class Contexts:
     """One user's docker contexts."""
 
     def __init__(self, user, config_dir):
+        user = user or (os.environ.get("SUDO_USER", "") if os.getuid() == 0 else "")
         self.entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
         same = self.entry.pw_uid == os.getuid()
         home = os.environ.get("HOME", self.entry.pw_dir) if same else self.entry.pw_dir
@@ -79,6 +80,14 @@ class Contexts:
                 return json.load(handle).get("currentContext", "default")
         except (OSError, ValueError, AttributeError):
             return "default"
+
+    def tidy(self):
+        """Remove the folders that the CLI made for its first context, where nothing is in them."""
+        for part in ("contexts/meta", "contexts/tls", "contexts", ""):
+            try:
+                os.rmdir(os.path.join(self.folder, part))
+            except OSError:  # not empty, or not there
+                continue
 
     def docker(self, *argv):
         program = next(filter(None, (shutil.which(name, path=PATH) for name in PROGRAMS)), None)
@@ -115,6 +124,8 @@ def carry_out(contexts, step, name, params):
         contexts.docker("create", name, *flags)
     elif step == "update":
         contexts.docker("update", name, *flags)
+    if step == "remove":
+        contexts.tidy()
     if params["state"] == "present" and contexts.read(name) != wanted_state(params):
         raise Failure(f"The context {name} is not as it was asked for, although docker reported success.", f"run `docker context inspect {name}`")
 

@@ -167,12 +167,8 @@ def unit_known(name):
 
 def install(packages, record, dedicated):
     """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
-    pending = record.data.get("installing")  # an earlier run was killed here: what it found is what was there before
-    if pending is None:
-        quiet = [name for name in SERVICES if dedicated and not unit_known(name)]
-        pending = {"quiet": quiet, "present": sorted(installed())}
-        record.data["installing"] = pending
-    quiet, present = pending["quiet"], set(pending["present"])
+    # After a killed run this is what that one found: its services still have to be put to rest.
+    quiet = record.watch("docker", quiet=[name for name in SERVICES if dedicated and not unit_known(name)])["quiet"]
     if unowned_cli() and DIVERTED not in record.data.get("diversions", []):
         record.note("diversions", DIVERTED)
     record.save()
@@ -191,14 +187,7 @@ def install(packages, record, dedicated):
                 os.unlink(mask)
         run(["systemctl", "daemon-reload"])
     rest(quiet)
-    for package in sorted(installed() - present):
-        record.note("packages", package)
-    del record.data["installing"]
-    record.save()
-
-
-def installed():
-    return set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
+    record.settle("docker")
 
 
 def rest(services):
@@ -219,7 +208,7 @@ def apt_install(packages):
 def converge(module):
     params = module.params
     record = Record()
-    unfinished = "installing" in record.data
+    unfinished = record.unsettled("docker")
     packages = missing_packages(params["source"])
     need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))
     files = repository(module, params) if need_repository else {}

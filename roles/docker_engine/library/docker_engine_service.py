@@ -26,6 +26,8 @@ options:
   check: {type: list, elements: str, default: [], description: Command that must succeed for the network namespace to be whole. Its C(up) mends it.}
   socket: {type: path, required: true, description: The engine's API socket.}
   runtimes: {type: dict, default: {}, description: "Runtimes that the running engine must know, such as C({sysbox-runc: {path: /usr/bin/sysbox-runc}})."}
+  state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
+  stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
 attributes:
   check_mode: {support: full}
@@ -154,6 +156,28 @@ def mend_network(module):
         fail(module, f"The engine's network namespace cannot be made: {result.stderr.strip()}", "run `sudo /usr/local/libexec/containai/network up` to see why")
 
 
+def stop(module):
+    """Stop and disable the engine and what it needs; its containers are the user's, so they are asked for first."""
+    params = module.params
+    units = [params["unit"], *reversed(params["helpers"])]
+    live = [unit for unit in units if unit_state(unit).get("LoadState") == "loaded" and unit_state(unit).get("ActiveState") != "inactive"]
+    try:
+        names = [item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []]
+    except PermissionError:
+        names = []
+    if names and not params["stop_containers"]:
+        module.fail_json(
+            msg=f"Containers run in the engine: {', '.join(names)}. They have to be stopped first.",
+            hint=f"run `docker --context containai-secure stop {' '.join(names)}`, or go on with `cai uninstall --yes`", failure="precondition", containers=names,
+        )  # fmt: skip
+    if live and not module.check_mode:
+        for unit in units:
+            result = run("systemctl", "disable", "--now", unit)
+            if result.returncode != 0:
+                fail(module, f"{unit} did not stop: {result.stderr.strip()}", f"run `systemctl status {unit}`")
+    return {"changed": bool(live), "actions": [{"verb": "stop", "what": unit} for unit in live]}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -163,11 +187,13 @@ def main():
             "check": {"type": "list", "elements": "str", "default": []},
             "socket": {"type": "path", "required": True},
             "runtimes": {"type": "dict", "default": {}},
+            "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+            "stop_containers": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
-    module.exit_json(**converge(module))
+    module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from json.decoder import scanstring
 
 BOM = b"\xef\xbb\xbf"
 SPACE = re.compile(r"[ \t\r\n]*")
+TOKEN = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=[ \t\r\n]*:)|"(?:[^"\\]|\\.)*"|[{}\[\]]|[^ \t\r\n{}\[\],:"]+')
+LARGEST, DEEPEST, LONGEST_NUMBER = 1 << 20, 100, 1000
 
 # What the engine's unit says itself: dockerd refuses to start with an option given both as a flag and in the file.
 UNIT_FLAGS = (
@@ -34,40 +36,57 @@ def parse(data):
     """Return (text, object) of a daemon.json's bytes. Nothing at all (or white space) counts as an empty object."""
     if data.startswith(BOM):
         raise DaemonJsonError("it starts with a byte order mark (line 1, column 1), which older dockerds refuse; save it as UTF-8 without BOM")
+    if len(data) > LARGEST:
+        raise DaemonJsonError(f"it has {len(data)} bytes, and no daemon.json needs more than {LARGEST}")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DaemonJsonError(f"it is not UTF-8 text (line {line}, byte {error.start})") from error
+        line, column = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
+        raise DaemonJsonError(f"it is not UTF-8 text (line {line}, byte {column} of it)") from error
     if not text.strip(" \t\r\n"):
         return text, {}
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise DaemonJsonError(f"it is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
-    except RecursionError as error:
-        raise DaemonJsonError("it is nested too deeply to be a daemon.json") from error
-    except DaemonJsonError:
-        raise
-    except ValueError as error:  # a number of thousands of digits
+        raise DaemonJsonError(f"it is not valid JSON: {error.msg} {_where(text, error.pos)}") from error
+    except (ValueError, RecursionError) as error:
+        _refuse_oddities(text)
         raise DaemonJsonError(f"it holds a value that no daemon.json needs: {error}") from error
+    _refuse_oddities(text)
     if not isinstance(value, dict):
         kind = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
-        raise DaemonJsonError(f"it holds {kind} (line 1, column 1), and dockerd needs an object: {{ ... }}")
+        raise DaemonJsonError(f"it holds {kind} {_where(text, _skip(text, 0))}, and dockerd needs an object: {{ ... }}")
     return text, value
 
 
-def _unique(pairs):
-    value = {}
-    for key, item in pairs:
-        if key in value:
-            raise DaemonJsonError(f"the key {json.dumps(key)} stands in it twice, so it can be read in two ways; keep one of them")
-        value[key] = item
-    return value
+def _where(text, position):
+    return f"(line {text.count(chr(10), 0, position) + 1}, column {position - text.rfind(chr(10), 0, position)})"
+
+
+def _refuse_oddities(text):
+    """Raise for what Python's reader lets pass, or refuses without saying where."""
+    open_objects = []
+    for token in TOKEN.finditer(text):
+        word, where = token.group(), _where(text, token.start())
+        if word in "{[":
+            open_objects.append(set())
+            if len(open_objects) > DEEPEST:
+                raise DaemonJsonError(f"it is nested deeper than {DEEPEST} levels {where}, and no daemon.json is")
+        elif word in "}]":
+            open_objects.pop()
+        elif token["key"]:
+            key = json.loads(word)
+            if key in open_objects[-1]:
+                raise DaemonJsonError(f"the key {json.dumps(key)} stands in it twice {where}, so it can be read in two ways; keep one of them")
+            open_objects[-1].add(key)
+        elif word in ("NaN", "Infinity", "-Infinity"):
+            raise DaemonJsonError(f"it is not valid JSON: {word} is not a JSON value {where}")
+        elif word[0] != '"' and len(word) > LONGEST_NUMBER:
+            raise DaemonJsonError(f"it holds a number of {len(word)} digits {where}, and no daemon.json needs that")
 
 
 def _no_constant(name):
-    raise DaemonJsonError(f"it is not valid JSON: {name} is not a JSON value")
+    raise ValueError(name)
 
 
 def conflicts(value):
@@ -85,7 +104,8 @@ def with_runtime(data, name, wanted):
     text, value = parse(data)
     runtimes = value.get("runtimes", {})
     if not isinstance(runtimes, dict):
-        raise DaemonJsonError('its "runtimes" is not an object')
+        position = next(start for key, start, _, _ in _members(text, _skip(text, 0)) if key == "runtimes")
+        raise DaemonJsonError(f'its "runtimes" is not an object {_where(text, position)}')
     entry = runtimes.get(name)
     if isinstance(entry, dict) and all(entry.get(key) == item for key, item in wanted.items()):
         return data

@@ -1,19 +1,28 @@
 """The record of what setup changed on a host, kept for uninstall, and the one way our modules write files.
 
 The record is /var/lib/containai/record.json: {"version": 1, "files": {path: {"before": sha256|null, "after": sha256|null, "backup": path|null}},
-"packages": [...], "groups": [...], "members": {group: [user]}, "diversions": [...], "settled": {...}}. Every entry is written *before* the
+"packages": [...], "groups": [...], "users": [...], "members": [[group, user]], "diversions": [...], "folders": [...], "installing": {...}}. Every entry is written *before* the
 change it speaks of, so a run that was killed in between is known to the next one.
 """
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import json
 import os
+import pwd
 import stat
+import subprocess
 import tempfile
 
 STATE_DIR = "/var/lib/containai"
+# What Docker, containerd and Sysbox leave behind beside their packages' files; taken away with them where it was not there before.
+FOLDERS = (
+    "/etc/docker/key.json", "/etc/docker", "/etc/containerd", "/etc/cni/net.d", "/etc/cni", "/var/lib/docker", "/var/lib/containerd", "/opt/containerd",
+    "/var/lib/sysbox", "/var/lib/sysboxfs", "/run/sysbox", "/run/sysbox-runc", "/usr/local/libexec/containai", "/usr/local/libexec",
+    "/etc/systemd/system/sysbox-mgr.service.d", "/etc/apt/keyrings",
+)  # fmt: skip
 
 
 def sha256(data):
@@ -65,6 +74,16 @@ def sync_folder(folder):
         os.close(fd)
 
 
+def inventory():
+    """What packages can bring: the packages, groups and users of the host."""
+    listing = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"], capture_output=True, text=True, check=False).stdout
+    return {
+        "packages": [line[3:].strip() for line in listing.splitlines() if line.startswith("ii")],
+        "groups": [entry.gr_name for entry in grp.getgrall()],
+        "users": [entry.pw_name for entry in pwd.getpwall()],
+    }
+
+
 class Record:
     """What setup made on this host; load, note, save."""
 
@@ -93,6 +112,28 @@ class Record:
             replace(target, data, mode=0o600)
         return target
 
+    def watch(self, name, **more):
+        """Open a change by a package manager: what is on the host now is kept, so that `settle` can tell what came.
+
+        Opened again by a run that follows a killed one, it keeps what the first one saw. Returns what is kept.
+        """
+        pending = self.data.setdefault("installing", {})
+        if name not in pending:
+            pending[name] = {**inventory(), **more}
+            self.save()
+        return pending[name]
+
+    def unsettled(self, name):
+        return name in self.data.get("installing", {})
+
+    def settle(self, name):
+        """Close it: note every package, group and user that came since."""
+        before, now = self.data["installing"].pop(name), inventory()
+        for kind in ("packages", "groups", "users"):
+            for value in sorted(set(now[kind]) - set(before[kind])):
+                self.note(kind, value)
+        self.save()
+
     def note(self, kind, value):
         """Add `value` to the list `kind`, once."""
         values = self.data.setdefault(kind, [])
@@ -108,6 +149,8 @@ class Record:
         os.makedirs(folder, mode=0o700 if name else 0o755, exist_ok=True)
 
     def save(self):
+        """Write the record. The first time, before the first change, note which of the usual folders are not there."""
+        self.data.setdefault("folders", [path for path in FOLDERS if not os.path.lexists(path)])
         data = (json.dumps(self.data, indent=2, sort_keys=True) + "\n").encode()
         if data != self.saved:
             self.make_dir()

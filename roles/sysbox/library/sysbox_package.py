@@ -10,7 +10,7 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_record import Record, read, replace
-from ansible.module_utils.containai_sysbox_deb import PACKAGE, PATH, Failure, check_deb, fetch, install, installed, newer
+from ansible.module_utils.containai_sysbox_deb import PACKAGE, PATH, Failure, check_deb, fetch, install, installed, newer, purge
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -26,6 +26,7 @@ options:
   sha256: {type: dict, required: true, description: sha256 by architecture (amd64, arm64).}
   architecture: {type: str, required: true, description: dpkg's architecture.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
+  state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
   restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
 attributes:
@@ -141,15 +142,12 @@ def apply(module, step, there, wanted, sleeping):
         replace(DROP_IN, wanted)
         systemctl("daemon-reload")
     if step:
-        before = packages()
         if step == "install":
-            record.note("packages", PACKAGE)
-        record.save()
+            record.watch("sysbox")
         install(deb)
         os.unlink(deb)
-        for package in sorted(packages() - before):
-            record.note("packages", package)
-        record.save()
+        if record.unsettled("sysbox"):
+            record.settle("sysbox")
         single_subid_line()
     elif wanted is not None and not sysbox_containers([params["socket"], "/var/run/docker.sock"]):
         systemctl("restart", "sysbox.service")
@@ -167,11 +165,6 @@ def wake(module, sleeping):
         raise Failure(f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).", "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`")
 
 
-def packages():
-    result = subprocess.run(["dpkg-query", "-W", "-f", "${Package}\n"], capture_output=True, text=True, check=False)
-    return set(result.stdout.split())
-
-
 def single_subid_line():
     """Repeated installs leave a `sysbox:` line each, and sysbox-mgr takes none of two."""
     for path in ("/etc/subuid", "/etc/subgid"):
@@ -182,6 +175,25 @@ def single_subid_line():
             replace(path, "".join([*kept, ours[0]]).encode())
 
 
+def remove(module):
+    """Purge the package in the same shadow, since its purge edits daemon.json as well."""
+    params = module.params
+    current, _ = installed()
+    record = Record()
+    ours = PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
+    if current is None or not ours:
+        return {"changed": False, "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [], "version": current or ""}
+    names = sysbox_containers([params["socket"], "/var/run/docker.sock"])
+    if names and not params["restart_containers"]:
+        raise Failure(f"Sysbox cannot be removed while its containers run: {', '.join(names)}.", f"stop them with `docker stop {' '.join(names)}`, then run `cai uninstall` again", "precondition")
+    if not module.check_mode:
+        systemctl("stop", *UNITS)
+        purge()
+        if installed()[0] is not None:
+            raise Failure("apt could not remove Sysbox.", "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again")
+    return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current}"}], "version": current}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -190,13 +202,14 @@ def main():
             "sha256": {"type": "dict", "required": True},
             "architecture": {"type": "str", "required": True},
             "socket": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "downgrade": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**converge(module))
+        module.exit_json(**(converge(module) if module.params["state"] == "present" else remove(module)))
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:

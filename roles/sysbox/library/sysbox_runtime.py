@@ -10,7 +10,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
-from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai_record import Record, read, replace, sha256
 
 DOCUMENTATION = r"""
 module: sysbox_runtime
@@ -65,7 +65,7 @@ def earlier_path(data):
 def wanted_bytes(module, before):
     params = module.params
     if params["state"] == "absent":
-        return None if before is None else without_runtime(before, NAME)
+        return bytes_before_setup(params["path"], before)
     after = with_runtime(before or b"", NAME, {"path": params["runtime"]})
     previous = earlier_path(before or b"")
     if previous and previous != params["runtime"]:
@@ -73,6 +73,16 @@ def wanted_bytes(module, before):
     if parse(after)[1].get("default-runtime") == NAME:
         module.warn(f"{params['path']} makes {NAME} the default runtime. That was not cai and is left as it is; `default-runtime` is better taken out.")
     return after
+
+
+def bytes_before_setup(path, now):
+    """What to go back to: the very bytes from before setup where nobody edited the file since, else the edited file without our entry."""
+    entry = Record().data.get("files", {}).get(path)
+    if now is None or entry is None:
+        return now
+    if sha256(now) == entry.get("after"):
+        return read(entry["backup"]) if entry["backup"] else None
+    return without_runtime(now, NAME)
 
 
 def refuse(module, message):
@@ -112,7 +122,8 @@ def main():
             refuse(module, objection)
         write(module, path, before, after)
     verb = "create" if before is None else "change"
-    diff = {"before_header": path, "after_header": path, "before": (before or b"").decode(), "after": after.decode()}
+    verb = "remove" if after is None else verb
+    diff = {"before_header": path, "after_header": path, "before": (before or b"").decode(), "after": (after or b"").decode()}
     module.exit_json(changed=True, diff=[diff], actions=[{"verb": verb, "what": f"{path}: runtimes.{NAME}"}])
 
 
@@ -121,7 +132,10 @@ def write(module, path, before, after):
         record = Record()
         record.note_file(path, before, after)
         record.save()
-        replace(path, after)
+        if after is None:
+            os.unlink(path)
+        else:
+            replace(path, after)
     except OSError as error:
         module.fail_json(msg=f"{path} cannot be written: {error.strerror}. It is as it was.", hint=f"run `df -h {os.path.dirname(path)}`, make room or mend the mount, then try again", failure="failed")
 

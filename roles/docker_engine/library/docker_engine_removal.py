@@ -1,0 +1,174 @@
+#!/usr/bin/python
+"""Take away what the record says that setup made, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_record import STATE_DIR, Record, read, replace, sha256
+
+DOCUMENTATION = r"""
+module: docker_engine_removal
+short_description: Give a host back as it was before setup
+description:
+  - Removes the files, packages, groups and folders of C(/var/lib/containai/record.json). A file that was edited since is left, and said so. Packages on which
+    others depend by now are left as well.
+  - Containers' data stays unless I(purge). The record itself goes last, so that a run that was killed can be repeated.
+options:
+  data_root: {type: path, required: true, description: The engine's data.}
+  purge: {type: bool, default: false, description: Remove the data too.}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+EXAMPLES = r"""
+- docker_engine_removal:
+    data_root: /var/lib/docker-containai
+"""
+RETURN = r"""
+actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: remove, what: /etc/systemd/system/containai-docker.service}]}
+notes: {type: list, elements: str, returned: always, description: what was left and why}
+"""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables", "iproute2"}
+
+
+def run(*argv):
+    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
+    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False)
+
+
+class Removal:
+    def __init__(self, module):
+        self.module, self.record = module, Record()
+        self.dry = module.check_mode
+        self.actions, self.notes, self.diff = [], [], []
+
+    def did(self, verb, what):
+        self.actions.append({"verb": verb, "what": what})
+
+    def give_back_file(self, path, entry):
+        now = read(path)
+        if now is None:
+            return
+        if sha256(now) not in (entry.get("after"), entry.get("before")):
+            self.notes.append(f"{path} was edited since setup and is left as it is.")
+            return
+        before = read(entry["backup"]) if entry.get("backup") else None
+        if now == before:
+            return
+        self.did("remove" if before is None else "change", path)
+        self.diff.append({"before_header": path, "after_header": path, "before": now.decode("utf-8", "replace"), "after": (before or b"").decode("utf-8", "replace")})
+        if self.dry:
+            return
+        if before is None:
+            os.unlink(path)
+        else:
+            replace(path, before)
+
+    def remove_packages(self):
+        present = set(run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
+        ours = sorted(set(self.record.data.get("packages", [])) & present)
+        if run("systemctl", "is-enabled", "docker.service").stdout.strip() == "enabled" or run("systemctl", "is-active", "docker.service").returncode == 0:
+            if set(ours) & DOCKER:
+                self.notes.append("docker.service is in use by now, so Docker's packages stay.")
+            ours = [name for name in ours if name not in DOCKER]
+        while ours:
+            plan = run("apt-get", "--simulate", "purge", *ours).stdout
+            going = {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))}
+            others = sorted(going - set(ours))
+            if not others:
+                break
+            needed = [name for name in ours if set(others) & self.dependents(name, others)]
+            self.notes.append(f"{', '.join(needed or ours)} stays: {', '.join(others)} needs it by now.")
+            ours = [name for name in ours if name not in needed] if needed else []
+        if ours:
+            self.did("remove", f"packages: {' '.join(ours)}")
+        if ours and not self.dry:
+            result = run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "purge", "--yes", *ours)
+            if result.returncode != 0:
+                lines = "\n".join(result.stderr.strip().splitlines()[-4:])
+                self.module.fail_json(msg=f"apt could not remove {' '.join(ours)}:\n{lines}", hint="run `sudo dpkg --configure -a`, then `cai uninstall` again", failure="failed")
+        for diverted in self.record.data.get("diversions", []):
+            if not self.dry:
+                run("dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker")
+
+    def dependents(self, name, others):
+        """Which of `others` go when `name` alone is removed."""
+        plan = run("apt-get", "--simulate", "purge", name).stdout
+        return {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))} & set(others)
+
+    def remove_accounts(self):
+        for group, user in self.record.data.get("members", []):
+            self.did("change", f"group {group}: take out {user}")
+            if not self.dry:
+                run("gpasswd", "--delete", user, group)
+        for user in self.record.data.get("users", []):
+            if run("getent", "passwd", user).returncode == 0:
+                self.did("remove", f"user {user}")
+                if not self.dry:
+                    run("userdel", user)
+        for group in self.record.data.get("groups", []):
+            if run("getent", "group", group).returncode == 0:
+                self.did("remove", f"group {group}")
+                if not self.dry:
+                    run("groupdel", group)
+
+    def remove_folders(self, data_root, purge):
+        if os.path.isdir(data_root):
+            if purge:
+                self.did("remove", f"{data_root} (images, containers, volumes)")
+                if not self.dry:
+                    shutil.rmtree(data_root, ignore_errors=True)
+            else:
+                self.notes.append(f"{data_root} stays, with your images and volumes. To remove it: `sudo rm -rf {data_root}`, or `cai uninstall --purge`.")
+        for path in self.record.data.get("folders", []):
+            if not self.dry and os.path.lexists(path):
+                self.remove_folder(path)
+
+    @staticmethod
+    def remove_folder(path):
+        """What Sysbox and containerd keep for themselves goes whole; any other folder only when it is empty: it may be in use by now."""
+        if os.path.isfile(path):
+            os.unlink(path)
+        elif path.startswith(("/var/lib/sysbox", "/run/sysbox", "/opt/containerd")):
+            shutil.rmtree(path, ignore_errors=True)
+        elif not os.listdir(path):
+            os.rmdir(path)
+
+    def forget(self):
+        if os.path.isdir(STATE_DIR):
+            self.did("remove", STATE_DIR)
+            if not self.dry:
+                shutil.rmtree(STATE_DIR)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"data_root": {"type": "path", "required": True}, "purge": {"type": "bool", "default": False}},
+        supports_check_mode=True,
+    )
+    removal = Removal(module)
+    try:
+        for path, entry in sorted(removal.record.data.get("files", {}).items()):
+            removal.give_back_file(path, entry)
+        removal.remove_packages()
+        removal.remove_accounts()
+        removal.remove_folders(module.params["data_root"], module.params["purge"])
+        if not removal.dry:
+            run("systemctl", "daemon-reload")
+        removal.forget()
+    except PermissionError as error:
+        module.warn(f"{error.filename} cannot be read without root rights; the run itself will go on from there.")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename} cannot be removed: {error.strerror}.", hint=f"run `ls -ld {error.filename}`, mend it, then `cai uninstall` again", failure="failed")
+    module.exit_json(changed=bool(removal.actions), actions=removal.actions, notes=removal.notes, diff=removal.diff)
+
+
+if __name__ == "__main__":
+    main()
