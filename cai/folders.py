@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +72,8 @@ def _private(path: Path) -> Path:
 def run_folder(*, temporary: bool) -> Iterator[Path]:
     """Make a run's own folder: one that vanishes for a dry run, one of the last twenty otherwise."""
     if temporary:
+        import tempfile
+
         folder = Path(tempfile.mkdtemp(prefix="cai-"))
         try:
             yield folder

@@ -49,17 +49,25 @@ def run(arguments: list[str]) -> int:
         result = cli.main(args=arguments, prog_name="cai", standalone_mode=False)
         return result if isinstance(result, int) else Exit.OK
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _misused(arguments, error)
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\nInterrupted.\n")
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`cai path | head -0`); Python must not complain about it at exit.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
         return _failed(arguments, error)
+
+
+def _misused(arguments: list[str], error: click.ClickException) -> int:
+    if "--json" in arguments:
+        from cai import output, report
+
+        output.print_json(report.error_report(arguments[0], CaiError(error.format_message(), code=Exit.USAGE)))
+    error.show()
+    return error.exit_code
 
 
 def _failed(arguments: list[str], error: Exception) -> int:

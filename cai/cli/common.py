@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cai import config, content, folders, platforms, sudo
+from cai import content, folders, platforms
 from cai.errors import CaiError, Exit
 from cai.platforms import Platform
-from cai.report import Report
+
+if TYPE_CHECKING:
+    from cai.report import Report
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -84,7 +86,7 @@ def supported_platform() -> Platform:
 
 def perform(request: Request) -> Report:
     """Run the command's playbook on this machine, showing progress; return what it amounts to."""
-    from cai import output, runner
+    from cai import config, output, runner, sudo
 
     platform = supported_platform()
     playbook = content.playbook(request.command, platform.value)

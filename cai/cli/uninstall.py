@@ -1,12 +1,17 @@
 """cai uninstall."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from cai.cli.common import Request, dry_run_option, finish, perform, run_options
 from cai.errors import CaiError, Exit
-from cai.report import Report
+
+if TYPE_CHECKING:
+    from cai.report import Report
 
 
 @click.command(

@@ -86,7 +86,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, list[dict[str, Any]]]]] = {
                 )
             ]
         },
-    ),  # fmt: skip
+    ),
     "failure": (
         "setup",
         {"lima_vm": [step(HOSTILE), step("Start the VM", failure={"msg": HOSTILE, "hint": "run `limactl start`"})]},
@@ -99,7 +99,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, list[dict[str, Any]]]]] = {
                 step("Remove the context", changed=True, actions=[act("remove", "the context containai-secure")])
             ]
         },
-    ),  # fmt: skip
+    ),
 }
 
 

@@ -1,0 +1,94 @@
+"""The documents of --json keep the promise of their published schemas."""
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from cai import events
+from cai.errors import CaiError, Exit
+from cai.report import Report, error_report
+
+RESULTS = ["setup", "doctor", "uninstall"]
+
+
+def schema(command):
+    return json.loads(resources.files("cai").joinpath(f"schemas/{command}.json").read_text())
+
+
+def valid(command, document):
+    jsonschema.Draft202012Validator(schema(command)).validate(document)
+    return document
+
+
+@pytest.mark.parametrize("command", RESULTS)
+def test_the_schemas_are_schemas(command):
+    jsonschema.Draft202012Validator.check_schema(schema(command))
+
+
+@pytest.mark.parametrize("command", RESULTS)
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_every_kind_of_content_fits(command, interrupted):
+    report = Report(command, "wsl2", True, "/log", 1.23, interrupted)
+    for item in (
+        events.Step("changed", "a", "sysbox", "localhost", 0.1234),
+        events.Step("skipped", "b"),
+        events.Step("ignored", "c"),
+        events.Action("create", "x"),
+        events.Diff("a", "b", "1", "2"),
+        events.Gate("conflict", "x"),
+        events.Finding("part", "unknown", "x"),
+        events.Notice("warning", "w"),
+        events.Notice("note", "n"),
+        events.Failure("failed", "m", "d", "h", host="localhost"),
+        events.Stats(("localhost",), (), 1, 1),
+    ):
+        report.add(item)
+    document = valid(command, json.loads(json.dumps(report.document())))
+    assert document["exit_code"] == (130 if interrupted else 1)
+    assert [step["name"] for step in document.get("steps", [])] in ([], ["a", "c"])
+
+
+@pytest.mark.parametrize("command", RESULTS)
+def test_an_end_before_any_result_fits_too(command):
+    document = valid(command, error_report(command, CaiError("m", hint="h", code=Exit.USAGE)))
+    assert document["errors"] == [{"message": "m", "details": "", "hint": "h"}]
+
+
+@pytest.mark.ansible
+def test_stdout_is_one_document_and_progress_is_on_stderr(sandbox):
+    done = sandbox.cai("setup", "--json")
+    document = valid("setup", json.loads(done.stdout))
+    assert document["ok"]
+    assert document["exit_code"] == done.returncode == 0
+    assert document["steps"][0]["name"] == "Look at the machine"
+    assert "Look at the machine" in done.stderr
+
+
+@pytest.mark.ansible
+@pytest.mark.parametrize(("status", "code"), [("pass", 0), ("warn", 0), ("unknown", 0), ("fail", 1)])
+def test_doctor_is_healthy_unless_something_must_be_mended(sandbox, photograph, status, code):
+    finding = f"{{part: Engine, status: {status}, found: it is so, hint: run it}}"
+    sandbox.tasks(f"- name: Look\n  pretend: {{result: {{findings: [{finding}]}}}}\n", "doctor")
+    before = photograph(sandbox.home)
+    done = sandbox.cai("doctor", "--json")
+    document = valid("doctor", json.loads(done.stdout))
+    assert document["exit_code"] == done.returncode == code
+    assert document["findings"] == [
+        {"part": "Engine", "status": status, "found": "it is so", "hint": "run it", "host": "localhost"}
+    ]
+    assert photograph(sandbox.home) == before
+
+
+@pytest.mark.ansible
+def test_a_wrong_setting_is_a_document_too(sandbox):
+    done = sandbox.cai("setup", "--json", "-e", "stub_txt=1")
+    assert done.returncode == 2
+    assert "did you mean `stub_text`" in valid("setup", json.loads(done.stdout))["errors"][0]["hint"]
+
+
+def test_wrong_usage_is_a_document_too(sandbox):
+    done = sandbox.cai("setup", "--json", "--nonsense")
+    assert done.returncode == 2
+    assert "--nonsense" in valid("setup", json.loads(done.stdout))["errors"][0]["message"]
