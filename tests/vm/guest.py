@@ -1,0 +1,102 @@
+"""The guest image: a small Debian that boots its kernel directly, with Docker's package in it; kept under its recipe's hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hosts import aptsources, paths
+from tests.hosts.shell import HostError, apt_install, run, say
+
+SUITE = "trixie"
+SIZE = "3G"
+# With what Lima's first boot would otherwise install, and what setup would take minutes for under emulation.
+_PACKAGES = (
+    "linux-image-cloud-amd64 initramfs-tools zstd systemd-sysv systemd-resolved udev dbus libpam-systemd cloud-init cloud-guest-utils e2fsprogs openssh-server"
+    " sudo python3 iptables rsync kmod iproute2 ca-certificates procps docker.io docker-cli jq fuse3 lsb-release"
+)
+_LEAVE_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# $1: the new root. Only the local seed is asked for settings; nothing runs that the scenario does not need.
+_FINISH = r"""set -eu
+root=$1
+: >"$root/etc/machine-id"
+printf 'LANG=C.UTF-8\n' >"$root/etc/default/locale"
+printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
+printf 'datasource_list: [NoCloud]\n' >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg"
+chroot "$root" systemctl enable systemd-networkd systemd-resolved >/dev/null 2>&1
+chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer >/dev/null 2>&1
+chroot "$root" update-ca-certificates >/dev/null
+rm -f "$root"/etc/ssh/ssh_host_*
+"""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The files of one image."""
+
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+    def images(self) -> list[dict[str, object]]:
+        """The value of `lima_vm_images`."""
+        kernel = {"location": str(self.kernel), "cmdline": "root=/dev/vda rw console=ttyS0 quiet"}
+        return [{"location": str(self.disk), "arch": "x86_64", "kernel": kernel, "initrd": {"location": str(self.initrd)}}]
+
+
+def _recipe() -> str:
+    texts = [SUITE, SIZE, _PACKAGES, _FINISH, *_LEAVE_OUT, aptsources.deb822(SUITE), aptsources.acquire_options()]
+    texts += [path.read_text() for path in aptsources.extra_certificates()]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def _command(work: Path, root: Path) -> list[str]:
+    sources, conf, finish = work / "guest.sources", work / "99guest", work / "finish.sh"
+    sources.write_text(aptsources.deb822(SUITE))
+    conf.write_text(aptsources.acquire_options() + 'Acquire::Languages "none";\nAcquire::Retries "3";\n')
+    finish.write_text(_FINISH)
+    words = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(_PACKAGES.split())}"]
+    words += [f"--aptopt={conf}", '--aptopt=APT::Install-Recommends "false"']
+    words += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEAVE_OUT]
+    certificates = aptsources.extra_certificates()
+    if certificates:
+        words.append("--customize-hook=mkdir -p $1/usr/local/share/ca-certificates")
+        words.append(f"--customize-hook=cp {' '.join(map(str, certificates))} $1/usr/local/share/ca-certificates/")
+    return [*words, f"--customize-hook=sh {finish} $1", SUITE, str(root), str(sources)]
+
+
+def build() -> Guest:
+    """The image; made when it is not in the cache."""
+    folder = paths.IMAGES / f"vm-{SUITE}-{_recipe()}"
+    guest = Guest(folder / "guest.qcow2", folder / "vmlinuz", folder / "initrd.img")
+    if folder.exists():
+        return guest
+    if os.geteuid() != 0:
+        raise HostError("building the guest image needs root\n hint: run this as root once; the image is then cached")
+    missing = [package for package, program in (("mmdebstrap", "mmdebstrap"), ("qemu-utils", "qemu-img"), ("e2fsprogs", "mkfs.ext4")) if not shutil.which(program)]
+    if missing:
+        apt_install(*missing)
+    paths.IMAGES.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    say("building the VM's guest image (about two minutes)")
+    with tempfile.TemporaryDirectory(dir=paths.IMAGES) as scratch:
+        work = Path(scratch)
+        work.chmod(0o755)
+        root, out = work / "root", work / "out"
+        out.mkdir()
+        run(["unshare", "--mount", "--propagation", "private", *_command(work, root)], timeout=1200)
+        shutil.copyfile(next(root.glob("boot/vmlinuz-*")), out / "vmlinuz")
+        shutil.copyfile(next(root.glob("boot/initrd.img-*")), out / "initrd.img")
+        run(["mkfs.ext4", "-q", "-L", "cloudimg-rootfs", "-d", root, work / "disk.raw", SIZE], timeout=300)
+        run(["qemu-img", "convert", "-O", "qcow2", work / "disk.raw", out / "guest.qcow2"], timeout=300)
+        for path in out.iterdir():
+            path.chmod(0o644)
+        out.chmod(0o755)
+        out.rename(folder)
+    say(f"built {folder.name}: {guest.disk.stat().st_size / 1e6:.0f} MB in {time.monotonic() - start:.0f} s")
+    return guest
