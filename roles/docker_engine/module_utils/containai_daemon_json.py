@@ -67,22 +67,22 @@ def _refuse_oddities(text):
     """Raise for what Python's reader lets pass, or refuses without saying where."""
     open_objects = []
     for token in TOKEN.finditer(text):
-        word, where = token.group(), _where(text, token.start())
+        word, start = token.group(), token.start()
         if word in "{[":
             open_objects.append(set())
             if len(open_objects) > DEEPEST:
-                raise DaemonJsonError(f"it is nested deeper than {DEEPEST} levels {where}, and no daemon.json is")
+                raise DaemonJsonError(f"it is nested deeper than {DEEPEST} levels {_where(text, start)}, and no daemon.json is")
         elif word in "}]":
             open_objects.pop()
         elif token["key"]:
             key = json.loads(word)
             if key in open_objects[-1]:
-                raise DaemonJsonError(f"the key {json.dumps(key)} stands in it twice {where}, so it can be read in two ways; keep one of them")
+                raise DaemonJsonError(f"the key {json.dumps(key)} stands in it twice {_where(text, start)}, so it can be read in two ways; keep one of them")
             open_objects[-1].add(key)
         elif word in ("NaN", "Infinity", "-Infinity"):
-            raise DaemonJsonError(f"it is not valid JSON: {word} is not a JSON value {where}")
+            raise DaemonJsonError(f"it is not valid JSON: {word} is not a JSON value {_where(text, start)}")
         elif word[0] != '"' and len(word) > LONGEST_NUMBER:
-            raise DaemonJsonError(f"it holds a number of {len(word)} digits {where}, and no daemon.json needs that")
+            raise DaemonJsonError(f"it holds a number of {len(word)} digits {_where(text, start)}, and no daemon.json needs that")
 
 
 def _no_constant(name):
