@@ -29,6 +29,11 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def digest(data):
+    """The SHA-256 of a file's bytes; None for a file that is not there, which an empty one is not."""
+    return None if data is None else sha256(data)
+
+
 def read(path):
     """Return the file's bytes, or None where there is no such file."""
     try:
@@ -96,13 +101,13 @@ class Record:
 
     def note_file(self, path, before, after):
         """Note that `path` changes from the bytes `before` (None: absent) to `after`; the first `before` is kept as a backup."""
-        entry = self.data.setdefault("files", {}).setdefault(path, {"before": before and sha256(before), "backup": None})
+        entry = self.data.setdefault("files", {}).setdefault(path, {"before": digest(before), "backup": None})
         ours = entry.get("after")
         if before is not None and entry["backup"] is None and entry["before"] == sha256(before):
             entry["backup"] = self.backup(path, before)
-        elif before is not None and ours is not None and sha256(before) != ours:
+        elif before is not None and ours is not None and digest(before) not in (ours, entry["before"]):
             entry["edited"] = self.backup(path, before)  # somebody's edit since: kept, never the state to go back to blindly
-        entry["after"] = after and sha256(after)
+        entry["after"] = digest(after)
 
     def backup(self, path, data):
         name = f"{os.path.basename(path)}.{sha256(data)[:12]}"
