@@ -24,6 +24,7 @@ from ansible.module_utils.testing import patch_module_args
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ROLES = REPOSITORY / "roles"
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
 LOADED: dict[str, ModuleType] = {}
 
 # Ansible puts every role's module_utils below ansible.module_utils; so do we.
@@ -120,7 +121,7 @@ class Commands:
     def link(self, *names: str) -> None:
         """Make some of the machine's own programs reachable."""
         for name in names:
-            program = shutil.which(name)
+            program = shutil.which(name, path=SEARCH)
             if program is None:
                 pytest.skip(f"{name} is not on this machine")
             (self.folder / name).symlink_to(program)
