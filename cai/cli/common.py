@@ -97,7 +97,7 @@ def perform(request: Request) -> Report:
         if not request.read_only:
             stack.enter_context(folders.only_run(folder / "stdout"))
         secret = None if request.read_only or platform is Platform.MACOS else sudo.password()
-        variables = {**settings, **_own(request, platform), **request.variables}
+        variables = {**_own(request, platform), **settings, **request.variables}
         progress = folder / "progress" if out.is_terminal and not request.verbose else None
         if progress:
             variables["cai_progress_file"] = str(progress)

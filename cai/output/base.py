@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ def console(stream: IO[str], **options: Any) -> Console:
 
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")  # a C locale shows ? where it has no ✓
+    # Said here, since rich would also take FORCE_COLOR in a pipe for a terminal to draw on.
+    options.setdefault("force_terminal", stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"))
     made = Console(file=stream, highlight=False, markup=False, emoji=False, **options)
     made.soft_wrap = not made.is_terminal
     return made

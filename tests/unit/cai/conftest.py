@@ -10,6 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No folder of examples in the repository, and no failure because a machine is busy.
+settings.register_profile("cai", database=None, deadline=None)
+settings.load_profile("cai")
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]

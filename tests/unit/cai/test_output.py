@@ -83,6 +83,12 @@ def test_no_color_is_obeyed_and_colour_is_the_default_on_a_terminal(monkeypatch)
     assert "\x1b[1;31m" not in written()
 
 
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_a_pipe_is_no_terminal_whatever_the_environment_says(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert not output.console(io.StringIO()).is_terminal
+
+
 def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, monkeypatch):
     monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 100.0)
     progress = tmp_path / "progress"

@@ -1,0 +1,104 @@
+"""The real command under a pseudo-terminal, as a person meets it."""
+
+import re
+import sys
+
+import pexpect
+import pytest
+
+pytestmark = pytest.mark.ansible
+PLAN = "would remove +the context"
+REMOVE = """
+- name: Remove the context
+  pretend:
+    result: {changed: true, actions: [{verb: remove, what: the context}], confirm: [container web1]}
+- name: Write that it was removed
+  ansible.builtin.copy: {content: "{{ cai_purge }}", dest: "{{ stub_text }}"}
+  when: not ansible_check_mode
+"""
+
+
+@pytest.fixture
+def person(sandbox):
+    def start(*arguments):
+        return pexpect.spawn(
+            sys.executable,
+            ["-m", "cai", *arguments],
+            env=sandbox.environment(TERM="xterm-256color", LANG="C.UTF-8", NO_COLOR="1"),
+            cwd="/",
+            encoding="utf-8",
+            timeout=30,
+            dimensions=(40, 100),
+        )
+
+    return start
+
+
+def end(child):
+    text = child.read()
+    child.close()
+    return child.exitstatus, text
+
+
+def test_setup_shows_a_live_line_then_a_tick_and_the_next_command(sandbox, person):
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 2}\n")
+    child = person("setup")
+    child.expect("⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏")
+    child.expect("Take a while")
+    child.expect("1s")
+    child.expect("✓ .*Take a while")
+    child.expect("docker --context containai-secure run")
+    assert end(child)[0] == 0
+
+
+@pytest.mark.parametrize(("answer", "code", "removed"), [("y", 0, True), ("n", 1, False), ("\x03", 130, False)])
+def test_uninstall_shows_the_plan_names_what_runs_and_asks(sandbox, person, answer, code, removed):
+    sandbox.tasks(REMOVE, "uninstall")
+    target = sandbox.home / "done"
+    child = person("uninstall", "-e", f"stub_text={target}")
+    child.expect(PLAN)
+    child.expect("container web1")
+    child.expect(r"Remove all this\? \[y/N\]: ")
+    child.send(answer if answer == "\x03" else f"{answer}\r")
+    status, text = end(child)
+    assert status == code, text
+    assert target.exists() == removed
+    assert "Traceback" not in text
+
+
+def test_uninstall_asks_nothing_when_nothing_is_there(sandbox, person):
+    sandbox.tasks("- name: Look\n  pretend:\n", "uninstall")
+    status, text = end(person("uninstall"))
+    assert status == 0
+    assert "nothing to remove" in text
+    assert "[y/N]" not in text
+
+
+def test_yes_asks_nothing_and_purge_is_passed_on(sandbox, person):
+    sandbox.tasks(REMOVE, "uninstall")
+    target = sandbox.home / "done"
+    status, text = end(person("uninstall", "--yes", "--purge", "-e", f"stub_text={target}"))
+    assert status == 0, text
+    assert "Remove all this" not in text
+    assert target.read_text() == "True"
+
+
+def test_ctrl_c_from_the_keyboard(sandbox, person):
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 60}\n")
+    child = person("setup")
+    child.expect("Take a while")
+    child.sendintr()
+    status, text = end(child)
+    assert status == 130
+    assert "Interrupted" in text
+    assert "Traceback" not in text
+
+
+def test_doctor_draws_marks_and_remedies(sandbox, person):
+    finding = "{part: Engine, status: fail, found: it is stopped, hint: run `systemctl start x`}"
+    sandbox.tasks(f"- name: Look\n  pretend: {{result: {{findings: [{finding}]}}}}\n", "doctor")
+    status, text = end(person("doctor"))
+    assert status == 1
+    assert re.search(r"✗ \S*Engine\S*  it is stopped", text)
+    assert "→ run `systemctl start x`" in text
+    assert "\x1b[31m" not in text
