@@ -159,6 +159,8 @@ def main():
             carry_out(contexts, step, name, params)
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename} cannot be used: {error.strerror}.", hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again", failure="precondition")
     except KeyError:
         module.fail_json(msg=f"There is no user {params['user']!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
     header = f"docker context {name}"
