@@ -52,7 +52,8 @@ def validate(data):
         result = subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False, timeout=60)
     if result.returncode == 0 or "unknown flag: --validate" in result.stderr:
         return ""
-    return result.stderr.strip().splitlines()[-1].replace(trial.name, "daemon.json")
+    said = result.stderr.strip().splitlines() or [f"dockerd ended with {result.returncode} and said nothing"]
+    return said[-1].replace(trial.name, "daemon.json")
 
 
 def earlier_path(data):
