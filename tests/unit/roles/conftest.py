@@ -20,6 +20,7 @@ from typing import Any, Callable
 
 import ansible.module_utils
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -54,12 +55,14 @@ class Answer(dict[str, Any]):
 
     @property
     def warned(self) -> str:
-        return "\n".join(self.get("warnings", []))
+        """The texts of all warnings, which ansible-core keeps as objects since 2.19."""
+        return "\n".join(one if isinstance(one, str) else one["event"]["msg"] for one in self.get("warnings", []))
 
 
 def run_module(module: ModuleType, check: bool = False, **parameters: Any) -> Answer:
     """Run main() with these parameters; whatever is no proper end of a module is an error of the test."""
     printed = io.StringIO()
+    warnings._global_warnings.clear()  # kept for the life of a process, which is one module's elsewhere
     arguments = {**parameters, "_ansible_check_mode": check, "_ansible_diff": True}
     with patch_module_args(arguments), contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as end:
         module.main()
@@ -105,12 +108,13 @@ class Commands:
         self.log = folder.parent / "calls"
         folder.mkdir()
 
-    def add(self, name: str, script: str = "", python: bool = False) -> Path:
+    def add(self, name: str, script: str = "", python: bool | str = False) -> Path:
         """Put a shell (or Python) program there; it notes its arguments first."""
         path = self.folder / name
         if python:
             note = f"import json, sys\nopen({str(self.log)!r}, 'a').write(json.dumps([{name!r}, *sys.argv[1:]]) + '\\n')\n"
-            path.write_text(f"#!{sys.executable} -IS\n{note}{script}\n")
+            interpreter = python if isinstance(python, str) else sys.executable
+            path.write_text(f"#!{interpreter} -IS\n{note}{script}\n")
         else:
             # One line a call, each argument quoted; printf is the shell's own, so an empty PATH does.
             quote = f"{{ printf '%s' {shlex.quote(name)}; for word; do printf '\\037%s' \"$word\"; done; printf '\\036'; }} >>{shlex.quote(str(self.log))}"
