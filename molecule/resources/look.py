@@ -139,13 +139,13 @@ def engine(isolated):
 
 
 def archive():
-    """A file that apt's own server certainly has."""
+    """A file that apt's own archive certainly has."""
     for path in pathlib.Path("/etc/apt").glob("sources.list.d/*.sources"):
-        uri = re.search(r"^URIs: (\S+)", path.read_text(), re.MULTILINE)
-        suite = re.search(r"^Suites: (\S+)", path.read_text(), re.MULTILINE)
-        if uri and suite:
-            return f"{uri[1].rstrip('/')}/dists/{suite[1]}/Release"
-    return None
+        text = path.read_text()
+        uri = re.search(r"^URIs: (http://\S+)", text, re.MULTILINE)[1]
+        suite = re.search(r"^Suites: (\S+)", text, re.MULTILINE)[1]
+        return f"{uri.rstrip('/')}/dists/{suite}/Release"
+    return sys.exit("no apt sources")
 
 
 def network(isolated):
@@ -153,12 +153,14 @@ def network(isolated):
     runtime = "--runtime sysbox-runc" if isolated else ""
     code, text = ours(f"run -d --name served {runtime} -p 8099:80 {IMAGE} httpd -f -h /www")
     check("a container with a published port starts", code == 0, text)
-    own = run("hostname", "-I")[1].split()[0]
+    own = re.search(r"inet ([\d.]+)", run("ip", "-4", "address", "show", "dev", "eth0")[1])[1]
     for address in ("127.0.0.1", own):
         check(f"its port answers on {address}", answers(f"http://{address}:8099/"))
     url = archive()
-    code, text = ours(f"run --rm {runtime} {IMAGE} wget -q -T 20 -O /dev/null {url}")
-    check("names resolve and the world is reached from a container", code == 0, text)
+    code, text = ours(f"run --rm {runtime} {IMAGE} nslookup {url.split('/')[2]}")
+    check("names resolve in a container", code == 0, text)
+    code, text = ours(f"run --rm {runtime} {IMAGE} timeout 20 wget -q -O /dev/null {url}")
+    check("a container reaches the world", code == 0, text)
     ours("rm -f -v served")
     check("the port closes with its container", not answers("http://127.0.0.1:8099/", 1))
     failures = pathlib.Path("/root/neighbour-failures")
