@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ _ENDS = {
     "runner_on_skipped": "skipped",
 }
 # What Ansible says when it has nothing to say.
+_PREFIXES = re.compile(r"\A((Task|Module|Action) failed: )+")
 _EMPTY_MESSAGES = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "All items completed")
 
 
@@ -247,7 +249,8 @@ def _message(result: dict[Any, Any], task: str) -> tuple[str, str]:
     raw = result.get("msg")
     text = "\n".join(map(_text, raw)) if isinstance(raw, list) else _text(raw)
     if text.strip() and not text.strip().startswith(_EMPTY_MESSAGES):
-        first, _, rest = text.strip("\n").partition("\n")
+        text = _PREFIXES.sub("", text.strip("\n"))
+        first, _, rest = text.partition("\n")
         return first, rest.rstrip()
     said = next((s for s in (_text(result.get(k)).strip() for k in ("stderr", "module_stderr", "stdout")) if s), "")
     code = result.get("rc")

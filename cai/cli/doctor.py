@@ -8,14 +8,18 @@ from cai.cli.common import Request, finish, perform, run_options
 
 
 @click.command(
+    short_help="Report the health of every part.",
     epilog="""\b
 Examples:
-  cai doctor                               each part, and the command that mends it
+  cai doctor                         each part, and the command that mends it
+  cai doctor --bundle report.tar.gz  a file for a bug report, without secrets
   cai doctor --json | jq '.findings[] | select(.status == "fail")'
-  cai doctor --bundle cai-bundle.tar.gz    a file for a bug report; secrets and user names are taken out
 
 \b
-Exit codes: 0 healthy, 1 something must be mended, 2 wrong usage, 3 unsupported platform, 70 a mistake in cai."""
+Exit codes:
+  0  healthy                        3    unsupported platform
+  1  something must be mended       70   a mistake in cai itself
+  2  wrong usage or setting         130  interrupted""",
 )
 @click.option("--bundle", type=click.Path(dir_okay=False, path_type=Path), help="Pack a file for a bug report.")
 @run_options

@@ -8,18 +8,22 @@ from cai.cli.common import Request, dry_run_option, finish, perform, run_options
 @click.command(
     epilog="""\b
 Examples:
-  cai setup --dry-run                      see the plan; changes nothing
-  cai setup                                do it, and verify that it works
-  cai setup --force                        go on although WSL's seccomp filter conflicts with Sysbox
-  cai setup -e sysbox_version=0.7.1        with a setting
+  cai setup --dry-run                see the plan; changes nothing
+  cai setup                          do it, and verify that it works
+  cai setup --force                  go on at a seccomp conflict (WSL2)
+  cai setup -e sysbox_version=0.7.1  with a setting
 
 \b
-Settings also stand in ~/.config/containai/config.yml; -e wins over the file, the file over the defaults.
+Settings also stand in ~/.config/containai/config.yml.
+-e wins over the file, the file over the defaults.
 
 \b
 Exit codes:
-  0 done and verified   1 stopped by the gate, or a step failed   2 wrong usage or setting
-  3 unsupported or unmet precondition, nothing was changed   4 unreachable   70 a mistake in cai   130 interrupted"""
+  0  done and verified      4    the target could not be reached
+  1  stopped by the gate,   70   a mistake in cai itself
+     or a step failed       130  interrupted
+  2  wrong usage or setting
+  3  unsupported or unmet precondition; nothing was changed"""
 )
 @click.option("--force", is_flag=True, help="Go on at a known seccomp conflict (WSL2).")
 @dry_run_option

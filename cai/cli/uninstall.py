@@ -15,16 +15,20 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Take away exactly what setup made.",
     epilog="""\b
 Examples:
-  cai uninstall --dry-run                  see what would be taken away
-  cai uninstall                            shows the plan, asks, and does it
-  cai uninstall --yes --purge              without a question, and container data too
+  cai uninstall --dry-run      see what would be taken away
+  cai uninstall                show the plan, ask, and do it
+  cai uninstall --yes --purge  no question, and container data too
 
 \b
 Exit codes:
-  0 removed   1 a step failed, or you said no   2 wrong usage, or no terminal to ask on and no --yes
-  3 unsupported or unmet precondition   4 unreachable   70 a mistake in cai   130 interrupted"""
+  0  removed                4    the target could not be reached
+  1  a step failed,         70   a mistake in cai itself
+     or you said no         130  interrupted
+  2  wrong usage or setting, or no terminal to ask on and no --yes
+  3  unsupported or unmet precondition; nothing was changed""",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--purge", is_flag=True, help="Remove images, containers and volumes as well.")

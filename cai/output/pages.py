@@ -121,7 +121,7 @@ def _finding(out: Console, finding: Finding, width: int) -> None:
     part = f"{line(finding.part):<{width}}"
     if not out.is_terminal:
         hint = f" -> {line(finding.hint)}" if finding.hint else ""
-        out.print(f"{word:<9}{part}  {line(finding.found)}{hint}", soft_wrap=True)
+        out.print(f"{word:<8} {part}  {line(finding.found)}{hint}", soft_wrap=True)
         return
     out.print(
         styled(f"{mark} ", colour)

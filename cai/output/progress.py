@@ -69,7 +69,7 @@ class View:
         name = line(step.name) + (f" [{line(step.host)}]" if step.host not in ("", "localhost") else "")
         mark, word, colour = MARKS[step.status]
         if not self.out.is_terminal:
-            self.out.print(f"{word:<9}{component(step.role)}: {name} ({duration(step.seconds)})", soft_wrap=True)
+            self.out.print(f"{word:<8} {component(step.role)}: {name} ({duration(step.seconds)})", soft_wrap=True)
             return
         if step.role != self._role:
             self._role = step.role
@@ -87,7 +87,7 @@ class View:
         if self.out.is_terminal:
             self.out.print(styled(f"  {mark} ", colour).append(text, style="default"))
         else:
-            self.out.print(f"{word:<9}{text}", soft_wrap=True)
+            self.out.print(f"{word:<8} {text}", soft_wrap=True)
 
     def _line(self) -> Text:
         """Draw the running step; rich calls this eight times a second."""

@@ -35,6 +35,13 @@ def test_every_command_has_help_an_example_and_its_exit_codes(name):
             assert option.help.endswith("."), option.name
 
 
+@pytest.mark.parametrize("name", [*COMMANDS, None])
+def test_help_fits_a_terminal_of_eighty_columns(sandbox, name):
+    text = sandbox.cai(*([name] if name else []), "--help", COLUMNS="80").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text.replace("[ARGS]...", "").replace("Options:", "") or name
+
+
 @pytest.mark.parametrize("name", ["setup", "doctor", "uninstall"])
 def test_the_commands_that_run_a_playbook_share_their_options(name):
     options = {text for option in cli.cli.commands[name].params for text in option.opts}

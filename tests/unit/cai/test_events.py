@@ -95,6 +95,7 @@ def test_a_gate_keeps_every_line_of_its_box():
         ({"msg": "non-zero return code", "rc": 7, "stderr": "no such unit"}, "exit status 7", "no such unit"),
         ({"msg": "MODULE FAILURE\nSee stdout/stderr", "module_stderr": "Traceback (most recent call last):\n  x\nKeyError: 'a'"},
          "“Do it” failed", "KeyError: 'a'"),
+        ({"msg": "Task failed: Module failed: no such file"}, "no such file", ""),
         ({"msg": ""}, "“Do it” failed", ""),
         ({}, "“Do it” failed", ""),
         ({"msg": ["first", "second"]}, "first", "second"),
@@ -105,6 +106,7 @@ def test_a_gate_keeps_every_line_of_its_box():
 def test_ansibles_empty_words_give_way_to_what_the_program_said(result, message, details):
     found = failure(result)
     assert message in found.message
+    assert not found.message.startswith("Task failed")
     assert found.details == details
     assert "non-zero return code" not in found.text
     assert "Traceback" not in found.text
