@@ -24,6 +24,7 @@ options:
   description: {type: str, default: '', description: Shown by C(docker context ls).}
   user: {type: str, default: '', description: Whose context. Empty means the connecting user. The CLI runs as that user.}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: Whether it shall be there.}
 attributes:
   check_mode: {support: full}
@@ -35,6 +36,7 @@ EXAMPLES = r"""
     endpoint: unix:///var/run/docker-containai.sock
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: docker context, status: fail, found: it points elsewhere, hint: run `cai setup`}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: docker context containai-secure}]}
 """
 
@@ -130,6 +132,16 @@ def carry_out(contexts, step, name, params):
         raise Failure(f"The context {name} is not as it was asked for, although docker reported success.", f"run `docker context inspect {name}`")
 
 
+def finding(name, there, step):
+    found = {
+        None: f"{name} points to {(there or {}).get('endpoint')}",
+        "create": f"there is no context {name}",
+        "replace": f"the context {name} is damaged",
+        "update": f"{name} points to {(there or {}).get('endpoint')} or was edited otherwise",
+    }[step]
+    return {"part": "docker context", "status": "fail" if step else "pass", "found": found, "hint": "run `cai setup`" if step else ""}
+
+
 def show(state):
     return "" if state is None else "".join(f"{key}: {value}\n" for key, value in state.items() if key != "tls") or "(damaged)\n"
 
@@ -142,6 +154,7 @@ def main():
             "description": {"type": "str", "default": ""},
             "user": {"type": "str", "default": ""},
             "config_dir": {"type": "str", "default": ""},
+            "report": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         required_if=[("state", "present", ["endpoint"])],
@@ -155,6 +168,8 @@ def main():
         contexts = Contexts(params["user"], params["config_dir"])
         there, wanted = contexts.read(name), None if params["state"] == "absent" else wanted_state(params)
         step = decide(there, wanted, params["state"])
+        if params["report"]:
+            module.exit_json(changed=False, findings=[finding(name, there, step)])
         if step and not module.check_mode:
             carry_out(contexts, step, name, params)
     except Failure as failure:

@@ -27,6 +27,7 @@ options:
   daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
   link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30)."}
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
 attributes:
   check_mode: {support: full}
@@ -41,6 +42,7 @@ EXAMPLES = r"""
     link_subnet: 10.213.77.0/30
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: platform, status: pass, found: "wsl2, Ubuntu 24.04", hint: ""}]}
 host:
   description: what was found
   returned: success
@@ -164,7 +166,10 @@ def link_of(subnet, routes):
         if len(fields) < 8 or fields[0] == "cai0" or fields[7] == "00000000":
             continue
         address, mask = (ipaddress.IPv4Address(bytes.fromhex(field)[::-1]) for field in (fields[1], fields[7]))
-        if network.overlaps(ipaddress.IPv4Network(f"{address}/{mask}", strict=False)):
+        other = ipaddress.IPv4Network(f"{address}/{mask}", strict=False)
+        # A wide route through a gateway, as a VPN sets it, gives way to the link; a network that the host itself is in does not.
+        wide = fields[2] != "00000000" and other.prefixlen < network.prefixlen
+        if network.overlaps(other) and not wide:
             raise Refusal(f"The network {subnet} of the engine's link is in use by {fields[0]} ({address}/{mask}).", "choose another: `cai setup -e docker_engine_link_subnet=10.214.88.0/30`", "precondition")
     return {"subnet": subnet, "prefix": network.prefixlen, "machine": str(machine), "engine": str(engine)}
 
@@ -189,7 +194,7 @@ def look(params, module):
         raise Refusal(f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine of one of these")
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
-    warning = check_daemon_json(params["daemon_json"], params["dedicated"])
+    warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
     if warning:
         module.warn(warning)
     user = owner(params["user"])
@@ -211,11 +216,15 @@ def main():
             "link_subnet": {"type": "str", "required": True},
             "dedicated": {"type": "bool", "default": True},
             "user": {"type": "str", "default": ""},
+            "report": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, host=look(module.params, module))
+        host = look(module.params, module)
+        found = f"{host['platform']}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
+        findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
+        module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:
         module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure)
 

@@ -25,6 +25,7 @@ description:
 options:
   user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
   ours: {type: str, default: containai-secure, description: The context that may change.}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   before: {type: dict, description: The snapshot to compare with.}
 attributes:
   check_mode: {support: full}
@@ -37,6 +38,7 @@ EXAMPLES = r"""
     before: "{{ __docker_engine_neighbours.snapshot }}"
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: other engines, status: pass, found: the active docker context is default, hint: ""}]}
 snapshot: {type: dict, returned: success, description: flat, a value per observed thing, sample: {"the active docker context": "desktop-linux"}}
 """
 
@@ -184,12 +186,23 @@ def differences(before, after):
     return found, gone
 
 
+def report(snapshot, ours):
+    """Return a finding: which engine and context the user has beside ours."""
+    things = snapshot["things"]
+    active, engine = things["the active docker context"], things["the engine at /var/run/docker.sock"]
+    found = f"the active docker context is {active}; {'another engine answers' if engine else 'no other engine answers'} on {SOCKET}"
+    if active == ours:
+        return {"part": "other engines", "status": "warn", "found": found, "hint": "run `docker context use default` if that was not meant"}
+    return {"part": "other engines", "status": "pass", "found": found, "hint": ""}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
             "user": {"type": "str", "default": ""},
             "ours": {"type": "str", "default": "containai-secure"},
             "before": {"type": "dict"},
+            "report": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -197,6 +210,8 @@ def main():
     entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
     snapshot = take(home, module.params["ours"])
+    if module.params["report"]:
+        module.exit_json(changed=False, findings=[report(snapshot, module.params["ours"])])
     if module.params["before"]:
         found, gone = differences(module.params["before"], snapshot)
         for line in gone:

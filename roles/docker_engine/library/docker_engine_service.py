@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import shutil
@@ -28,6 +29,8 @@ options:
   runtimes: {type: dict, default: {}, description: "Runtimes that the running engine must know, such as C({sysbox-runc: {path: /usr/bin/sysbox-runc}})."}
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  group: {type: str, default: '', description: "Group that the socket should belong to; looked at with I(report)."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
 attributes:
   check_mode: {support: full}
@@ -40,6 +43,7 @@ EXAMPLES = r"""
     runtimes: {sysbox-runc: {path: /usr/bin/sysbox-runc}}
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: engine, status: fail, found: containai-docker.service is inactive, hint: run `sudo systemctl start containai-docker.service`}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: reload, what: containai-docker.service}]}
 version: {type: str, returned: when the engine answers, description: the engine's version, sample: 28.5.2}
 """
@@ -156,6 +160,67 @@ def mend_network(module):
         fail(module, f"The engine's network namespace cannot be made: {result.stderr.strip()}", "run `sudo /usr/local/libexec/containai/network up` to see why")
 
 
+def report(params):
+    """Return findings about the engine, its socket and its network, and whether the engine can be used from here."""
+    unit, path = params["unit"], params["socket"]
+    state = unit_state(unit)
+    if state.get("LoadState") != "loaded":
+        return {"findings": [finding("engine", "fail", f"{unit} is not set up", "run `cai setup`")], "ready": False}
+    if state.get("ActiveState") != "active":
+        found = f"{unit} is {state.get('ActiveState')}"
+        return {"findings": [finding("engine", "fail", found, f"run `sudo systemctl restart {' '.join([*params['helpers'], unit])}`")], "ready": False}
+    findings = [socket_finding(params)]
+    try:
+        info = ask(path, "/info")
+    except PermissionError:
+        ours = findings[0]["status"] == "pass"
+        found = f"{unit} is active; this user may not use {path}"
+        findings.append(finding("engine", "warn" if ours else "unknown", found, f"log out and in again, or run `newgrp {params['group']}`" if ours else ""))
+        return {"findings": findings, "ready": False}
+    if not info:
+        findings.append(finding("engine", "fail", f"{unit} is active but does not answer on {path}", f"run `sudo systemctl restart {unit}`"))
+        return {"findings": findings, "ready": False}
+    if state.get("UnitFileState") != "enabled":
+        findings.append(finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`"))
+    else:
+        findings.append(finding("engine", "pass", f"Docker {info.get('ServerVersion')} answers on {path}"))
+    return {"findings": findings + network_findings(params), "ready": True}
+
+
+def finding(part, status, found, hint=""):
+    return {"part": part, "status": status, "found": found, "hint": hint}
+
+
+def socket_finding(params):
+    path, group = params["socket"], params["group"]
+    mend = f"run `sudo systemctl restart {params['unit']}`"
+    try:
+        there = os.stat(path)
+    except OSError as error:
+        return finding("socket", "fail", f"{path}: {error.strerror}", mend)
+    try:
+        owner = grp.getgrgid(there.st_gid).gr_name
+    except KeyError:
+        owner = str(there.st_gid)
+    found = f"{path} has mode {there.st_mode & 0o777:04o} and group {owner}"
+    wrong = there.st_mode & 0o777 != 0o660 or (group and owner != group)
+    return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`") if wrong else finding("socket", "pass", found)
+
+
+def network_findings(params):
+    if not params["check"]:
+        return []
+    if os.geteuid() != 0:
+        there = os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")
+        if there:
+            return [finding("network", "pass", "namespace containai and its link are there (its rules can be seen by root only)")]
+        return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
+    result = run(*params["check"])
+    if result.returncode == 0:
+        return [finding("network", "pass", "namespace, link and rules are there")]
+    return [finding("network", "fail", (result.stdout.strip() or result.stderr.strip()).splitlines()[0], "run `sudo /usr/local/libexec/containai/network up`")]
+
+
 def stop(module):
     """Stop and disable the engine and what it needs; its containers are the user's, so they are asked for first."""
     params = module.params
@@ -165,6 +230,8 @@ def stop(module):
         names = [item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []]
     except PermissionError:
         names = []
+    if names and module.check_mode:
+        return {"changed": True, "actions": [{"verb": "stop", "what": unit} for unit in live], "confirm": [f"container {name}" for name in names]}
     if names and not params["stop_containers"]:
         module.fail_json(
             msg=f"Containers run in the engine: {', '.join(names)}. They have to be stopped first.",
@@ -189,10 +256,14 @@ def main():
             "runtimes": {"type": "dict", "default": {}},
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "stop_containers": {"type": "bool", "default": False},
+            "report": {"type": "bool", "default": False},
+            "group": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
+    if module.params["report"]:
+        module.exit_json(changed=False, **report(module.params))
     module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
 
 

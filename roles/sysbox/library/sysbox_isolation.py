@@ -23,6 +23,8 @@ description:
   - The image is made of this host's C(cat) and its libraries, so no registry is asked. Image and containers are removed again.
 options:
   socket: {type: path, required: true, description: The engine's API socket.}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  ready: {type: bool, default: true, description: "With I(report): whether engine and Sysbox are such that a trial means something."}
   warn_only: {type: bool, default: false, description: Report a failure in a warning (under --force and a known seccomp conflict only).}
 attributes:
   check_mode: {support: full, description: in check mode nothing is run}
@@ -33,6 +35,7 @@ EXAMPLES = r"""
     socket: /var/run/docker-containai.sock
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: isolation, status: pass, found: "uid map 0 231072 65536", hint: ""}]}
 isolated: {type: bool, returned: always, description: whether that was shown, sample: true}
 uid_map: {type: str, returned: when a container ran, description: the Sysbox container's uid_map, sample: 0 231072 65536}
 """
@@ -137,11 +140,29 @@ def prove(socket):
     return " ".join(own_map), info.get("DefaultRuntime", "runc")
 
 
+def report(params):
+    """Return the finding of a trial, or say why none was made."""
+    if not params["ready"]:
+        return {"part": "isolation", "status": "unknown", "found": "not tried, since the engine or Sysbox cannot be used from here", "hint": "mend what is above, then run `cai doctor` again"}
+    try:
+        uid_map, _ = prove(params["socket"])
+    except Problem as problem:
+        return {"part": "isolation", "status": "fail", "found": problem.message, "hint": problem.hint}
+    return {"part": "isolation", "status": "pass", "found": f"a container ran in a user namespace of its own (uid map {uid_map}) with sysbox-fs", "hint": ""}
+
+
 def main():
     module = AnsibleModule(
-        argument_spec={"socket": {"type": "path", "required": True}, "warn_only": {"type": "bool", "default": False}},
+        argument_spec={
+            "socket": {"type": "path", "required": True},
+            "warn_only": {"type": "bool", "default": False},
+            "report": {"type": "bool", "default": False},
+            "ready": {"type": "bool", "default": True},
+        },
         supports_check_mode=True,
     )
+    if module.params["report"]:
+        module.exit_json(changed=False, isolated=False, findings=[report(module.params)])
     if module.check_mode:
         module.exit_json(changed=False, isolated=False)
     try:

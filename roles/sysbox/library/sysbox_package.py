@@ -27,6 +27,8 @@ options:
   architecture: {type: str, required: true, description: dpkg's architecture.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  progress: {type: str, default: '', description: File in which the download says how far it is.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
   restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
 attributes:
@@ -42,6 +44,7 @@ EXAMPLES = r"""
     socket: /var/run/docker-containai.sock
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: Sysbox, status: pass, found: Sysbox 0.7.1, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
 version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
 """
@@ -134,7 +137,7 @@ def apply(module, step, there, wanted, sleeping):
         sha256 = params["sha256"].get(params["architecture"])
         if not sha256:
             raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", "set it: `-e '{\"sysbox_sha256\": {\"%s\": \"...\"}}'`" % params["architecture"], "precondition")
-        deb = fetch(params["source"], sha256, DOWNLOADS)
+        deb = fetch(params["source"], sha256, DOWNLOADS, params["progress"])
         check_deb(deb, params["version"], params["architecture"])
     if wanted is not None:
         record.note_file(DROP_IN, there, wanted)
@@ -175,6 +178,26 @@ def single_subid_line():
             replace(path, "".join([*kept, ours[0]]).encode())
 
 
+def report(params):
+    """Return findings about the package and its services."""
+    current, finished = installed()
+    step, _ = decide(params, current, finished)
+    if current is None:
+        return {"findings": [finding("Sysbox", "fail", "Sysbox is not installed", "run `cai setup`")], "ready": False}
+    found = f"Sysbox {current}" + ("" if finished else ", half installed")
+    findings = [finding("Sysbox", "fail", f"{found}; {params['version']} is needed", "run `cai setup`") if step else finding("Sysbox", "pass", found)]
+    idle = idle_units()
+    if idle:
+        findings.append(finding("Sysbox services", "fail", f"not running: {', '.join(idle)}", "run `sudo systemctl restart sysbox`"))
+    else:
+        findings.append(finding("Sysbox services", "pass", "sysbox, sysbox-mgr and sysbox-fs run"))
+    return {"findings": findings, "ready": finished and not idle}
+
+
+def finding(part, status, found, hint=""):
+    return {"part": part, "status": status, "found": found, "hint": hint}
+
+
 def remove(module):
     """Purge the package in the same shadow, since its purge edits daemon.json as well."""
     params = module.params
@@ -203,12 +226,16 @@ def main():
             "architecture": {"type": "str", "required": True},
             "socket": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "report": {"type": "bool", "default": False},
+            "progress": {"type": "str", "default": ""},
             "downgrade": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     try:
+        if module.params["report"]:
+            module.exit_json(changed=False, **report(module.params))
         module.exit_json(**(converge(module) if module.params["state"] == "present" else remove(module)))
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)

@@ -23,6 +23,7 @@ options:
   program: {type: str, required: true, description: Source of the attempt; a Python program that prints an errno.}
   box: {type: str, required: true, description: The text shown first on a conflict.}
   force: {type: bool, default: false, description: Report a conflict in a warning and go on.}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: none, description: nothing is changed}
@@ -34,6 +35,8 @@ EXAMPLES = r"""
     force: false
 """
 RETURN = r"""
+gate: {type: dict, returned: always, description: "the verdict (pass, conflict, inconclusive) and what was found", sample: {verdict: pass, found: a listener was accepted}}
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: seccomp, status: pass, found: a listener was accepted, hint: ""}]}
 verdict: {type: str, returned: success, description: "compatible, conflict or inconclusive", sample: compatible}
 detail: {type: str, returned: success, description: how that was found, sample: "a seccomp listener was accepted in a child of PID 1"}
 """
@@ -115,18 +118,24 @@ def main():
             "program": {"type": "str", "required": True},
             "box": {"type": "str", "required": True},
             "force": {"type": "bool", "default": False},
+            "report": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     found, detail = verdict(module.params["program"])
+    gate = {"verdict": "pass" if found == "compatible" else found, "found": f"{detail} ({surroundings()})"}
+    if module.params["report"]:
+        status = {"compatible": "pass", "conflict": "fail"}.get(found, "unknown")
+        finding = {"part": "seccomp", "status": status, "found": gate["found"], "hint": "" if found == "compatible" else REMEDY}
+        module.exit_json(changed=False, verdict=found, detail=detail, findings=[finding])
     text = f"{module.params['box'].rstrip()}\n\nFound: {detail} ({surroundings()}).\nNeeded: a WSL whose init holds no seccomp listener, which networkingMode=nat gives."
     if found == "conflict" and not module.params["force"]:
-        module.fail_json(msg=text, hint=REMEDY, failure="gate", verdict=found, detail=detail)
+        module.fail_json(msg=text, hint=REMEDY, failure="gate", verdict=found, detail=detail, gate=gate)
     if found == "conflict":
         module.warn(f"{text}\nGoing on because of --force; the remedy: {REMEDY}.")
     if found == "inconclusive":
         module.warn(f"Whether Sysbox can work here could not be told before: {detail}. Setup goes on and tries it at the end.")
-    module.exit_json(changed=False, verdict=found, detail=detail)
+    module.exit_json(changed=False, verdict=found, detail=detail, gate=gate)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def run(argv, **more):
     return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False, **more)
 
 
-def fetch(source, sha256, folder):
+def fetch(source, sha256, folder, progress=""):
     """Return the path of the verified package: from `folder` if it is there already, else copied or downloaded from `source`.
 
-    The file appears under its name only after its checksum was found right.
+    `progress` names a file in which "3.1 of 20.4 MB" stands meanwhile. The file appears under its name only after its checksum was found right.
     """
     os.makedirs(folder, mode=0o700, exist_ok=True)
     target = os.path.join(folder, f"sysbox-ce-{sha256[:16]}.deb")
@@ -50,7 +50,7 @@ def fetch(source, sha256, folder):
     fd, partial = tempfile.mkstemp(prefix=".download-", dir=folder)
     try:
         with os.fdopen(fd, "wb") as handle, urllib.request.urlopen(url, timeout=60) as answer:
-            found = copy(answer, handle)
+            found = copy(answer, handle, progress)
         if found != sha256:
             raise Failure(
                 f"The Sysbox package from {source} has the sha256 {found}; {sha256} is needed. It was thrown away.",
@@ -70,19 +70,32 @@ def fetch(source, sha256, folder):
     return target
 
 
-def copy(answer, handle):
+def copy(answer, handle, progress=""):
     """Copy the answer to the file; return its sha256. A server that sends too much or too little is an error."""
-    digest, size = hashlib.sha256(), 0
+    digest, size, promised = hashlib.sha256(), 0, answer.headers.get("Content-Length")
     while chunk := answer.read(1 << 20):
         size += len(chunk)
         if size > LARGEST:
             raise OSError(27, f"more than {LARGEST >> 20} MiB were sent")
         digest.update(chunk)
         handle.write(chunk)
-    promised = answer.headers.get("Content-Length")
+        tell(progress, size, promised)
     if promised and int(promised) != size:
         raise OSError(5, f"the connection ended after {size} of {promised} bytes")
     return digest.hexdigest()
+
+
+def tell(progress, size, promised):
+    """Say how far the download is. The file is the user's, and this may run as root: no link is followed."""
+    if not progress:
+        return
+    text = f"{size / 1e6:.1f}" + (f" of {int(promised) / 1e6:.1f} MB" if promised else " MB")
+    try:
+        fd = os.open(progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+    except OSError:
+        return
+    with os.fdopen(fd, "w") as handle:
+        handle.write(text + "\n")
 
 
 def digest_of(path):
