@@ -73,13 +73,18 @@ def look():
         "contexts": contexts(),
         "files": {str(path): describe(path) for path in (HOME / ".docker/config.json", HOME / ".docker/daemon.json")},
         "socket": describe(pathlib.Path("/var/run/docker.sock")),
-        "units": {unit: [run("systemctl", "is-enabled", unit)[1].splitlines()[-1:], run("systemctl", "is-active", unit)[1]] for unit in UNITS},
+        "units": {
+            unit: [run("systemctl", "is-enabled", unit)[1].splitlines()[-1:], run("systemctl", "is-active", unit)[1]]
+            for unit in UNITS
+        },
     }
     if seen["socket"]:
         seen["default engine's containers"] = sorted(listed.splitlines())
         # A docker command that was there before stays what it was; where there was none, setup brings one.
         seen["docker command"] = describe(pathlib.Path("/usr/bin/docker"))
-    code, state = dev("docker -H unix:///var/run/docker.sock inspect -f '{{.State.Pid}} {{.State.StartedAt}}' neighbour")
+    code, state = dev(
+        "docker -H unix:///var/run/docker.sock inspect -f '{{.State.Pid}} {{.State.StartedAt}}' neighbour"
+    )
     seen["neighbour"] = state if code == 0 else None
     return seen
 
@@ -115,7 +120,11 @@ def settings(before):
     text = SETTINGS.read_text() if SETTINGS.exists() else "{}"
     check("daemon.json gained one runtime and nothing else", json.dumps(json.loads(text)) == json.dumps(expected), text)
     if before:
-        check("daemon.json kept its mode and owner", describe(SETTINGS)["mode"] == before["mode"], describe(SETTINGS)["mode"])
+        check(
+            "daemon.json kept its mode and owner",
+            describe(SETTINGS)["mode"] == before["mode"],
+            describe(SETTINGS)["mode"],
+        )
 
 
 def engine(isolated):
@@ -130,7 +139,9 @@ def engine(isolated):
     check("it loads an image", ours("load -q -i /tmp/user-image.tar")[0] == 0)
     code, text = ours(f"run --rm --network none {IMAGE} cat /proc/self/uid_map")
     check("runc does not isolate users (the control)", code == 0 and text.split()[-3:] == FULL_MAP, text)
-    code, text = ours(f"run --rm --network none --runtime sysbox-runc {IMAGE} cat /proc/self/uid_map /proc/self/mountinfo")
+    code, text = ours(
+        f"run --rm --network none --runtime sysbox-runc {IMAGE} cat /proc/self/uid_map /proc/self/mountinfo"
+    )
     if isolated:
         check("sysbox-runc maps users", code == 0 and len(text.split()) > 3 and text.split()[:3] != FULL_MAP, text)
         check("sysbox-runc mounts sysboxfs", "sysboxfs" in text, text)
@@ -166,7 +177,11 @@ def network(isolated):
     failures = pathlib.Path("/root/neighbour-failures")
     if pathlib.Path("/etc/systemd/system/neighbour-watch.service").exists():
         check("the neighbour's port answers", answers("http://127.0.0.1:8080/"))
-        check("the neighbour's port answered all the time", not failures.exists(), failures.read_text() if failures.exists() else "")
+        check(
+            "the neighbour's port answered all the time",
+            not failures.exists(),
+            failures.read_text() if failures.exists() else "",
+        )
 
 
 def answers(url, attempts=20):

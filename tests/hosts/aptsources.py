@@ -115,7 +115,11 @@ def acquire_options() -> str:
     """This machine's apt `Acquire` settings (proxies, validity checks), as an apt.conf file."""
     dump = run(["apt-config", "dump", "Acquire"]).stdout
     wanted = [line for line in dump.splitlines() if re.search(r'^Acquire::[\w:-]+ "[^"]+";$', line)]
-    kept = [line for line in wanted if not re.match(r"Acquire::(cdrom|Changelogs|CompressionTypes|IndexTargets|Languages|Allow)", line)]
+    kept = [
+        line
+        for line in wanted
+        if not re.match(r"Acquire::(cdrom|Changelogs|CompressionTypes|IndexTargets|Languages|Allow)", line)
+    ]
     return "\n".join(kept) + "\n"
 
 

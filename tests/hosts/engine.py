@@ -60,7 +60,9 @@ def docker_host() -> str | None:
 def docker(*words: str | Path, check: bool = True, stdin: str | None = None, timeout: float | None = 600) -> str:
     """Run the docker CLI against the engine; returns its standard output."""
     host = docker_host()
-    return run(["docker", *(["-H", host] if host else []), *words], check=check, stdin=stdin, timeout=timeout).stdout.strip()
+    return run(
+        ["docker", *(["-H", host] if host else []), *words], check=check, stdin=stdin, timeout=timeout
+    ).stdout.strip()
 
 
 def up() -> str | None:
@@ -75,7 +77,9 @@ def up() -> str | None:
 
 def _start() -> Private:
     if os.geteuid() != 0:
-        raise HostError("no Docker engine answers, and only root can start a private one\n hint: start Docker, or run this as root")
+        raise HostError(
+            "no Docker engine answers, and only root can start a private one\n hint: start Docker, or run this as root"
+        )
     needed = {"dockerd": "docker.io", "nft": "nftables", "ip": "iproute2", "nsenter": "util-linux"}
     missing = [package for program, package in needed.items() if not shutil.which(program)]
     if missing:
@@ -86,7 +90,17 @@ def _start() -> Private:
     data.mkdir(mode=0o711, parents=True, exist_ok=True)
     (run_dir / "connected").unlink(missing_ok=True)
     made = [folder for folder in ("/run/containerd", "/run/docker") if not Path(folder).exists()]
-    namespaces = ["unshare", "--mount", "--propagation", "slave", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    namespaces = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "slave",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]
     holder = subprocess.Popen(
         [*namespaces, "sh", str(paths.FILES / "engine.sh"), str(run_dir), str(data), cgroup],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",

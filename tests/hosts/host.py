@@ -41,7 +41,12 @@ def container(name: str) -> str:
 @cache
 def _capabilities() -> tuple[str, ...]:
     """What this engine accepts: all capabilities, or all but the one that some machines' bounding set lacks."""
-    bounding = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")).split()[1], 16)
+    bounding = int(
+        next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")).split()[
+            1
+        ],
+        16,
+    )
     dropped = _WITHOUT if bounding >> 24 & 1 else (*_WITHOUT, "SYS_RESOURCE")
     return tuple(f"--cap-drop={name}" for name in dropped)
 
@@ -54,8 +59,18 @@ def up(wanted: Wanted) -> float:
     loaded = image.ensure(wanted.suite)
     down(wanted.name)
     words = ["run", "--detach", "--tty", "--name", container(wanted.name), "--hostname", wanted.name, "--label", LABEL]
-    words += ["--stop-signal=SIGRTMIN+3", "--restart=unless-stopped", "--cgroupns=private", "--cap-add=ALL", *_capabilities()]
-    words += ["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--security-opt=systempaths=unconfined"]
+    words += [
+        "--stop-signal=SIGRTMIN+3",
+        "--restart=unless-stopped",
+        "--cgroupns=private",
+        "--cap-add=ALL",
+        *_capabilities(),
+    ]
+    words += [
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+        "--security-opt=systempaths=unconfined",
+    ]
     words += ["--device-cgroup-rule=a *:* rwm"]
     if Path("/dev/fuse").exists():
         words += ["--device=/dev/fuse"]
@@ -86,7 +101,9 @@ def wait_booted(name: str, *, systemd: bool = True, timeout: float = 60) -> floa
         raise HostError(f"{error}\n{log}") from error
 
 
-def execute(name: str, *command: str, user: str = "root", check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def execute(
+    name: str, *command: str, user: str = "root", check: bool = True, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command in the host (as `docker exec` does: not a child of its PID 1)."""
     address = engine.docker_host()
     words = ["docker", *(["-H", address] if address else []), "exec", *(["-i"] if stdin is not None else [])]

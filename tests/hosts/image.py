@@ -44,7 +44,15 @@ chroot "$root" update-ca-certificates >/dev/null
 
 
 def _recipe(suite: str) -> str:
-    texts = [suite, _PACKAGES + _EXTRA[suite], _LATER[suite], _FINISH, *_LEAVE_OUT, aptsources.deb822(suite), aptsources.acquire_options()]
+    texts = [
+        suite,
+        _PACKAGES + _EXTRA[suite],
+        _LATER[suite],
+        _FINISH,
+        *_LEAVE_OUT,
+        aptsources.deb822(suite),
+        aptsources.acquire_options(),
+    ]
     texts += [path.read_text() for path in aptsources.extra_certificates()]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
@@ -80,7 +88,9 @@ def _command(suite: str, work: Path, out: Path) -> list[str]:
         words.append("--customize-hook=mkdir -p $1/usr/local/share/ca-certificates")
         words.append(f"--customize-hook=cp {' '.join(map(str, certificates))} $1/usr/local/share/ca-certificates/")
     words.append(f"--customize-hook=sh {finish} $1")
-    words.append(f"--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --download-only -y {_LATER[suite]} >&2")
+    words.append(
+        f"--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --download-only -y {_LATER[suite]} >&2"
+    )
     return [*words, suite, str(out), str(sources)]
 
 
@@ -124,7 +134,11 @@ def ensure(suite: str) -> str:
         docker = ["docker", *(["-H", host] if host else [])]
         unpack = subprocess.Popen(["zstd", "-dcq", str(archive)], stdout=subprocess.PIPE)
         load = subprocess.run(
-            [*docker, "import", "-c", 'CMD ["/init.sh"]', "-", image], stdin=unpack.stdout, capture_output=True, text=True, check=False
+            [*docker, "import", "-c", 'CMD ["/init.sh"]', "-", image],
+            stdin=unpack.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if unpack.wait() != 0 or load.returncode != 0:
             raise HostError(f"cannot load {archive.name} into the engine: {load.stderr.strip()}")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import collections, engine, paths
+from . import engine, galaxy, paths
 from .doubles import sysbox_deb, user_image
 from .shell import HostError
 
@@ -21,7 +21,7 @@ def environment() -> dict[str, str]:
     if not package.is_file():
         raise HostError(f"SYSBOX_DEB names {package}, which is not a file")
     made = {
-        "CAI_TEST_COLLECTIONS": str(collections.ensure()),
+        "CAI_TEST_COLLECTIONS": str(galaxy.ensure()),
         "CAI_TEST_SYSBOX_DEB": str(package.resolve()),
         "CAI_TEST_SYSBOX_SHA256": sysbox_deb.sha256(package),
         "CAI_TEST_IMAGE": str(user_image.build()),

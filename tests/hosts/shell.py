@@ -33,10 +33,8 @@ def run(
         done = subprocess.run(
             command,
             env={**os.environ, **env} if env else None,
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            input=stdin or "",
+            capture_output=True,
             text=True,
             errors="replace",
             timeout=timeout,
@@ -68,7 +66,9 @@ def apt_install(*packages: str) -> None:
     A service is started by `policy-rc.d` denial only where systemd runs; the denial is taken away afterwards.
     """
     if os.geteuid() != 0:
-        raise HostError(f"needed on this machine: {' '.join(packages)}\n hint: run `apt-get install {' '.join(packages)}`")
+        raise HostError(
+            f"needed on this machine: {' '.join(packages)}\n hint: run `apt-get install {' '.join(packages)}`"
+        )
     say(f"installing {' '.join(packages)} with apt")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     policy = Path("/usr/sbin/policy-rc.d")

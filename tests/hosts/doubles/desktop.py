@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import host
 
-_PARTS = Path(__file__).resolve().parent / "desktop"
+_PARTS = Path(__file__).resolve().parent / "desktop_parts"
 
 
 def install(name: str, user: str = "dev") -> None:

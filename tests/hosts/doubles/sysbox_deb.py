@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..shell import HostError, run
 
-_PARTS = Path(__file__).resolve().parent / "sysbox"
+_PARTS = Path(__file__).resolve().parent / "sysbox_parts"
 _SCRIPTS = ("config", "preinst", "postinst", "prerm", "postrm")
 # These source debconf's library, which runs `config` first: so its refusal comes when the package is already unpacked.
 _ASKING = ("config", "postinst", "postrm")
@@ -37,7 +37,9 @@ def file_name(version: str, arch: str) -> str:
 
 
 def _program(source: str, target: Path, version: str, isolating: bool) -> None:
-    text = (_PARTS / source).read_text().replace("@VERSION@", version).replace("@ISOLATING@", "yes" if isolating else "no")
+    text = (
+        (_PARTS / source).read_text().replace("@VERSION@", version).replace("@ISOLATING@", "yes" if isolating else "no")
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
     target.chmod(0o755)

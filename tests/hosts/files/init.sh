@@ -33,11 +33,11 @@ cat /proc/sys/kernel/random/uuid >$hold/kernel/random/boot_id
 release=$(cat /proc/sys/kernel/osrelease)
 version=$(cat /proc/version)
 case $dress in
-wsl2) release=5.15.167.4-microsoft-standard-WSL2 ;;
+wsl2 | nosystemd) release=5.15.167.4-microsoft-standard-WSL2 ;;
 wsl1) release=4.4.0-22621-Microsoft ;;
 esac
 case $dress in
-wsl*) version="Linux version $release (root@builder) (gcc (GCC) 11.2.0, GNU ld 2.37) #1 SMP Tue Nov 5 00:21:55 UTC 2024" ;;
+wsl* | nosystemd) version="Linux version $release (root@builder) (gcc (GCC) 11.2.0, GNU ld 2.37) #1 SMP Tue Nov 5 00:21:55 UTC 2024" ;;
 esac
 echo "$release" >$hold/kernel/osrelease
 echo "$version" >$hold/version
@@ -49,7 +49,7 @@ done
     mount --bind "$hold/$key" "/proc/sys/$key"
 done
 case $dress in
-wsl*) mount --bind $hold/version /proc/version ;;
+wsl* | nosystemd) mount --bind $hold/version /proc/version ;;
 esac
 
 if [ "$dress" = linux ]; then

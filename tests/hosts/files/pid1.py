@@ -37,7 +37,9 @@ def install(instructions, flags):
     libc = ctypes.CDLL(None, use_errno=True)
     program = Program(len(instructions), b"".join(instructions))
     number = NUMBERS[os.uname().machine][0]
-    result = libc.syscall(ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(flags), ctypes.byref(program))
+    result = libc.syscall(
+        ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(flags), ctypes.byref(program)
+    )
     if result < 0:
         raise OSError(ctypes.get_errno(), "seccomp")
     return result

@@ -15,8 +15,20 @@ import socketserver
 
 SOCKET, PID_FILE = "/var/run/docker.sock", "/var/run/docker-desktop-proxy.pid"
 VERSION = {"Version": "29.5.3", "ApiVersion": "1.54", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"}
-RUNNING = {"Id": "d" * 64, "Names": ["/desktops-own"], "Image": "somebody/app", "State": "running", "Status": "Up 3 days", "Ports": []}
-INFO = {"ID": "desktop", "Name": "docker-desktop", "OperatingSystem": "Docker Desktop", "ServerVersion": VERSION["Version"]}
+RUNNING = {
+    "Id": "d" * 64,
+    "Names": ["/desktops-own"],
+    "Image": "somebody/app",
+    "State": "running",
+    "Status": "Up 3 days",
+    "Ports": [],
+}
+INFO = {
+    "ID": "desktop",
+    "Name": "docker-desktop",
+    "OperatingSystem": "Docker Desktop",
+    "ServerVersion": VERSION["Version"],
+}
 ANSWERS = {
     "/_ping": "OK",
     "/version": {**VERSION, "Platform": {"Name": "Docker Desktop"}},
@@ -40,7 +52,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, body=True):
         path = re.sub(r"^/v1\.\d+", "", self.path.partition("?")[0])
         known = ANSWERS.get(path)
-        data = known if isinstance(known, str) else json.dumps({"message": "not in the double"} if known is None else known)
+        data = (
+            known
+            if isinstance(known, str)
+            else json.dumps({"message": "not in the double"} if known is None else known)
+        )
         self.send_response(501 if known is None else 200)
         self.send_header("Api-Version", VERSION["ApiVersion"])
         self.send_header("Ostype", "linux")

@@ -18,7 +18,9 @@ import sys
 VERSION = "@VERSION@"
 ISOLATING = "@ISOLATING@" == "yes"
 ROOTS = pathlib.Path("/var/lib/sysbox/rootfs")
-RUNC = next((path for path in ("/usr/bin/runc", "/usr/sbin/runc", "/usr/local/bin/runc") if os.path.exists(path)), "runc")
+RUNC = next(
+    (path for path in ("/usr/bin/runc", "/usr/sbin/runc", "/usr/local/bin/runc") if os.path.exists(path)), "runc"
+)
 PR_SET_NO_NEW_PRIVS, NEW_LISTENER = 38, 8
 SECCOMP = {"x86_64": 317, "aarch64": 277}
 
@@ -107,7 +109,12 @@ def isolate(bundle):
     if not os.path.ismount(place):
         subprocess.run(["mount", "--bind", str(original), str(place)], check=True)
     config["root"]["path"] = str(place)
-    mount = {"destination": "/proc/swaps", "type": "bind", "source": "/var/lib/sysboxfs/swaps", "options": ["rbind", "rprivate"]}
+    mount = {
+        "destination": "/proc/swaps",
+        "type": "bind",
+        "source": "/var/lib/sysboxfs/swaps",
+        "options": ["rbind", "rprivate"],
+    }
     config["mounts"].append(mount)
     path.write_text(json.dumps(config))
 
@@ -115,13 +122,17 @@ def isolate(bundle):
 def main():
     """Do our part of the command, then become runc."""
     if "--version" in sys.argv or "-v" in sys.argv:
-        print(f"sysbox-runc\n\tedition: \tCommunity Edition (CE) (double)\n\tversion: \t{VERSION}\n\tcommit: \tdouble\n\toci-specs: \t1.1.0")
+        print(
+            f"sysbox-runc\n\tedition: \tCommunity Edition (CE) (double)\n\tversion: \t{VERSION}\n\tcommit: \tdouble\n\toci-specs: \t1.1.0"
+        )
         return
     if ISOLATING and ("create" in sys.argv or "run" in sys.argv):
         reach("sysbox-mgr", "sysmgr.sock")
         reach("sysbox-fs", "sysfs.sock")
         if try_listener() == 16:
-            fail("error loading seccomp notification rules: error loading seccomp filter into kernel: device or resource busy")
+            fail(
+                "error loading seccomp notification rules: error loading seccomp filter into kernel: device or resource busy"
+            )
         isolate(pathlib.Path(value("--bundle") or value("-b") or "."))
     if "delete" in sys.argv:
         place = ROOTS / sys.argv[-1]

@@ -26,7 +26,9 @@ def give_subordinate_ids():
         lines = path.read_text().splitlines() if path.exists() else []
         if any(line.startswith("sysbox:") for line in lines):
             continue
-        ends = [int(start) + int(size) for _, start, size in (line.split(":") for line in lines if line.count(":") == 2)]
+        ends = [
+            int(start) + int(size) for _, start, size in (line.split(":") for line in lines if line.count(":") == 2)
+        ]
         path.write_text("\n".join([*lines, f"sysbox:{max([231072, *ends])}:65536"]) + "\n")
 
 
