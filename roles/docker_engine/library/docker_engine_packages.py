@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -50,7 +51,9 @@ ENGINE = {"docker": ["docker-ce", "docker-ce-cli", "containerd.io"], "distro": [
 # Debian 13 and newer have the CLI in a package of its own, which docker.io only recommends.
 CLI = {"docker": "docker-ce-cli", "distro": "docker-cli"}
 SERVICES = ("docker.service", "docker.socket", "containerd.service")
-DIVERTED = "/usr/bin/docker.containai"
+DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
+UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
+MASKS = "/run/systemd/system"
 KEYRING = "/etc/apt/keyrings/containai-docker.asc"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
 APT_WAIT_SECONDS = 300
@@ -77,11 +80,13 @@ def apt(*arguments):
 
 
 def armored(data):
-    """Return the packets of an OpenPGP key, armored or not."""
+    """Return the packets of an OpenPGP key, armored or not. One block only: apt's readers differ in what they make of more."""
     if not data.lstrip().startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
         return data
-    body = data.decode("ascii", "replace").replace("\r", "").split("\n\n", 1)[1].split("-----END", 1)[0]
-    return base64.b64decode("".join(line for line in body.split("\n") if not line.startswith("=")))
+    body, end, more = data.decode("ascii", "replace").replace("\r", "").split("\n\n", 1)[1].partition("-----END PGP PUBLIC KEY BLOCK-----")
+    if not end or more.strip():
+        raise ValueError("not one armored block")
+    return base64.b64decode("".join(line for line in body.split("\n") if not line.startswith("=")), validate=True)
 
 
 def primary_fingerprints(data):
@@ -89,8 +94,10 @@ def primary_fingerprints(data):
     packets, position, found = armored(data), 0, []
     while position < len(packets):
         tag, position, length = _packet(packets, position)
+        body = packets[position : position + length]
+        if len(body) != length:
+            raise ValueError("a packet that is cut short")
         if tag == 6:
-            body = packets[position : position + length]
             found.append(hashlib.sha1(b"\x99" + length.to_bytes(2, "big") + body, usedforsecurity=False).hexdigest().upper())
         position += length
     return found
@@ -116,15 +123,23 @@ def fetch_key(url, fingerprint):
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             data = answer.read(1 << 20)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(f"The key of Docker's repository could not be fetched from {url}: {error}.", "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`") from error
     try:
         found = primary_fingerprints(data)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise Failure(f"{url} does not answer with an OpenPGP key.", "check the address in `docker_engine_apt_key_url`") from error
     if found != [fingerprint.replace(" ", "").upper()]:
         raise Failure(f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.", "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`")
     return data
+
+
+def is_key(data, fingerprint):
+    """Whether `data` is that one key; a damaged file is not."""
+    try:
+        return data is not None and primary_fingerprints(data) == [fingerprint.replace(" ", "").upper()]
+    except (ValueError, IndexError, OverflowError):
+        return False
 
 
 def repository(module, params):
@@ -132,7 +147,7 @@ def repository(module, params):
     host = params["host"]
     place = {name: params[name].replace("{distribution}", host["distribution"]) for name in ("apt_url", "apt_key_url")}
     key = read(KEYRING)
-    if key is None or primary_fingerprints(key) != [params["apt_key_fingerprint"].replace(" ", "").upper()]:
+    if not is_key(key, params["apt_key_fingerprint"]):
         key = b"" if module.check_mode else fetch_key(place["apt_key_url"], params["apt_key_fingerprint"])
     lines = ["# Made by cai.", "Types: deb", f"URIs: {place['apt_url']}", f"Suites: {host['codename']}", "Components: stable", f"Architectures: {host['architecture']}", f"Signed-By: {KEYRING}", ""]
     return {KEYRING: key, SOURCES: "\n".join(lines).encode()}
@@ -150,7 +165,7 @@ def missing_packages(source):
 
 def cli_works():
     """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
-    return bool(shutil.which("docker", path=PATH)) or os.path.islink("/usr/bin/docker")
+    return bool(shutil.which("docker", path=PATH)) or os.path.islink(DOCKER)
 
 
 def available(package):
@@ -158,11 +173,11 @@ def available(package):
 
 
 def unowned_cli():
-    return os.path.lexists("/usr/bin/docker") and run(["dpkg-query", "--search", "/usr/bin/docker"]).returncode != 0
+    return os.path.lexists(DOCKER) and run(["dpkg-query", "--search", DOCKER]).returncode != 0
 
 
 def unit_known(name):
-    return any(os.path.lexists(os.path.join(folder, name)) for folder in ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"))
+    return any(os.path.lexists(os.path.join(folder, name)) for folder in UNITS)
 
 
 def install(packages, record, dedicated):
@@ -173,8 +188,8 @@ def install(packages, record, dedicated):
         record.note("diversions", DIVERTED)
     record.save()
     if DIVERTED in record.data.get("diversions", []):
-        run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", "/usr/bin/docker"])
-    masks = [os.path.join("/run/systemd/system", name) for name in quiet]
+        run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", DOCKER])
+    masks = [os.path.join(MASKS, name) for name in quiet]
     try:
         for mask in masks:
             if not os.path.lexists(mask):
@@ -250,6 +265,8 @@ def main():
         module.exit_json(**converge(module))
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.", hint="run `df -h / /var /etc` and `command -v apt-get`, mend what they show, then try again", failure="failed")
 
 
 if __name__ == "__main__":
