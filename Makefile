@@ -1,0 +1,35 @@
+# Works as root on a bare Debian machine with git, python3 and the package registries, and on a laptop with Docker.
+# Everything that is made stays below .cache/ (git ignores it).
+PYTHON ?= python3
+VENV := .cache/venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit molecule test-vm clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@sh tests/hosts/files/venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY) ## Set up the engine in a disposable WSL2-like host, and watch it
+	@$(BIN)/python -m tests.hosts.demo
+
+test: $(READY) ## Everything this machine can test; what it cannot is listed at the end
+	@$(BIN)/python -m tests.hosts.session
+
+lint: $(READY) ## Style and types
+	@$(BIN)/python -m tests.hosts.session lint types playbooks
+
+unit: $(READY) ## Unit tests
+	@$(BIN)/python -m tests.hosts.session unit
+
+molecule: $(READY) ## The Molecule scenarios
+	@$(BIN)/python -m tests.hosts.session molecule
+
+clean: ## Remove what all of this made, the private engine first
+	@$(PYTHON) -m tests.hosts engine down
+	@rm -rf .cache

@@ -1,0 +1,158 @@
+"""The whole test session: runs every part, goes on after a failure, and ends with what passed, failed and was not run.
+
+usage: python -m tests.hosts.session [PART...]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import engine, paths, scenarios
+from .shell import HostError
+
+_BIN = Path(sys.executable).parent
+_MODULES = ["tests/hosts/*.py", "tests/hosts/doubles/*.py"]
+
+
+@dataclass
+class Outcome:
+    """What one part came to."""
+
+    name: str
+    failed: bool
+    seconds: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def _stream(words: list[str | Path]) -> tuple[int, str]:
+    """Run a tool of the venv, show its output as it comes, and keep it."""
+    environment = {**os.environ, "PATH": f"{_BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+    kept = []
+    with subprocess.Popen(
+        [str(word) for word in words], cwd=paths.ROOT, env=environment, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            kept.append(line)
+    return process.returncode, "".join(kept)
+
+
+def _all_of(*commands: list[str | Path]) -> bool:
+    codes = [_stream(command)[0] for command in commands]
+    return not any(codes)
+
+
+def _lint() -> bool:
+    return _all_of([_BIN / "ruff", "check"], [_BIN / "ruff", "format", "--check"])
+
+
+def _types() -> bool:
+    files = [str(path) for pattern in _MODULES for path in sorted(paths.ROOT.glob(pattern))]
+    return _all_of([_BIN / "mypy"], [_BIN / "mypy", "--strict", *files])
+
+
+def _playbooks() -> bool:
+    return _all_of([_BIN / "ansible-lint", "--offline", "-q"])
+
+
+def _pytest(*words: str) -> Callable[[], dict[str, int] | bool]:
+    def run() -> dict[str, int] | bool:
+        code, text = _stream([_BIN / "pytest", *words])
+        counts = {
+            word: int(number)
+            for number, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", text.rpartition("\n=")[2])
+        }
+        return counts if code == 0 else False
+
+    return run
+
+
+def _molecule() -> bool:
+    return scenarios.molecule(["test", "--all"]) == 0
+
+
+PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
+    "lint": _lint,
+    "types": _types,
+    "playbooks": _playbooks,
+    "unit": _pytest("tests/unit"),
+    "wheel": _pytest("tests/wheel"),
+    "molecule": _molecule,
+}
+
+
+def not_run() -> list[tuple[str, str]]:
+    """What this session leaves untested, and why."""
+    missing = []
+    if not os.environ.get("SYSBOX_DEB"):
+        reason = "its double stood in (a real user namespace and the original's manners; nested Docker and emulated /proc are not shown)"
+        missing.append(("the original Sysbox package", f"{reason}; SYSBOX_DEB=/path/to/sysbox-ce.deb tests with it"))
+    missing.append(("Docker Desktop", "its double stood in: a proxy that owns /var/run/docker.sock"))
+    missing.append(("a WSL2 kernel", "the hosts are containers in a WSL2 dress on this machine's kernel"))
+    if sys.platform != "darwin":
+        missing.append(
+            (
+                "macOS, Homebrew and a Lima virtual machine",
+                "not a Mac; `make test-vm` runs the slow scenario in a real VM",
+            )
+        )
+    missing.append((f"architectures other than {os.uname().machine}", "containers run on this machine's processor"))
+    return missing
+
+
+def _run(name: str) -> Outcome:
+    print(f"\n=== {name} ===", flush=True)
+    start = time.monotonic()
+    try:
+        result = PARTS[name]()
+    except HostError as error:
+        print(f"Error: {error}", flush=True)
+        result = False
+    counts = result if isinstance(result, dict) else {}
+    return Outcome(name, result is False, time.monotonic() - start, counts)
+
+
+def _report(outcomes: list[Outcome], whole: bool) -> int:
+    print("\n=== summary ===")
+    for outcome in outcomes:
+        counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
+        print(f"{'FAILED' if outcome.failed else 'passed':7} {outcome.name:10} {outcome.seconds:6.0f} s  {counts}")
+    if whole:
+        print("not run:")
+        for what, why in not_run():
+            print(f"  - {what}: {why}")
+    failed = sum(outcome.failed for outcome in outcomes)
+    passed = sum(outcome.counts.get("passed", 1) for outcome in outcomes if not outcome.failed)
+    skipped = sum(outcome.counts.get("skipped", 0) for outcome in outcomes)
+    words = [f"{failed} failed"] * bool(failed) + [f"{passed} passed"] + [f"{skipped} skipped"] * bool(skipped)
+    print(f"{'=' * 20} {', '.join(words)} in {sum(outcome.seconds for outcome in outcomes):.0f}s {'=' * 20}")
+    return 1 if failed else 0
+
+
+def main() -> int:
+    """Run the parts named on the command line, or all; the private engine is ended afterwards unless it ran before."""
+    names = sys.argv[1:] or list(PARTS)
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        print(f"Error: no part {unknown[0]}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    ran_before = shutil.which("docker") is not None and engine.private() is not None
+    try:
+        outcomes = [_run(name) for name in names]
+    finally:
+        if not ran_before:
+            engine.down()
+    return _report(outcomes, whole=not sys.argv[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
