@@ -124,7 +124,7 @@ def finish(request: Request, report: Report, page: Callable[[Any, Report], None]
 
     if request.as_json:
         output.print_json(report.document())
-    elif report.exit_code == Exit.OK or report.findings or (request.dry_run and report.failures):
+    elif report.exit_code == Exit.OK or report.findings or (request.dry_run and report.exit_code == Exit.FAILED):
         page(output.console(sys.stdout), report)
     errors = output.console(sys.stderr)
     for problem in report.errors:

@@ -5,12 +5,6 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-WHERE = {
-    "bash": "cai completion bash > ~/.local/share/bash-completion/completions/cai",
-    "zsh": "cai completion zsh > ~/.zfunc/_cai   (with ~/.zfunc in fpath)",
-    "fish": "cai completion fish > ~/.config/fish/completions/cai.fish",
-}
-
 
 @click.command(
     epilog="""\b

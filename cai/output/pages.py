@@ -88,13 +88,12 @@ def _diff(out: Console, diff: Diff) -> None:
 
 
 def _counts(report: Report) -> str:
-    if report.failures:
-        gate = report.failures[0].kind == "gate"
-        return f"Plan: `cai {report.command}` would stop{' at the gate' if gate else ''}; nothing would be changed."
     wanted = {verb: number for verb, number in report.counts.items() if verb not in ("leave", "check")}
-    if not wanted:
-        return f"Plan: nothing to {'remove' if report.command == 'uninstall' else 'change'}."
-    return "Plan: " + ", ".join(f"{number} to {line(verb)}" for verb, number in wanted.items()) + "."
+    counts = ", ".join(f"{number} to {line(verb)}" for verb, number in wanted.items())
+    if report.failures:
+        place = " at the gate" if report.failures[0].kind == "gate" else ""
+        return f"Plan: `cai {report.command}` would stop{place}, {f'after {counts}' if counts else 'changing nothing'}."
+    return f"Plan: {counts or 'nothing to ' + ('remove' if report.command == 'uninstall' else 'change')}."
 
 
 def health(out: Console, report: Report) -> None:

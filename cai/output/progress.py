@@ -26,7 +26,7 @@ class View:
     ) -> None:
         self.out = out
         self.verbose = verbose
-        self.brief = brief  # a page follows that says it all: only the live line, failures and warnings
+        self.brief = brief  # a page follows that says it all: only the live line and warnings
         self.progress = progress
         self._live: Any = None
         self._task = ""
@@ -61,9 +61,7 @@ class View:
                 self._warn(item.text)
 
     def _hidden(self, step: events.Step) -> bool:
-        if self.verbose or (step.status == "ok" and step.quiet):
-            return True
-        return self.brief and step.status in ("ok", "changed")
+        return self.verbose or self.brief or (step.status == "ok" and step.quiet)
 
     def _done(self, step: events.Step) -> None:
         name = line(step.name) + (f" [{line(step.host)}]" if step.host not in ("", "localhost") else "")

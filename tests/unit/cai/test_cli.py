@@ -39,7 +39,7 @@ def test_every_command_has_help_an_example_and_its_exit_codes(name):
 def test_help_fits_a_terminal_of_eighty_columns(sandbox, name):
     text = sandbox.cai(*([name] if name else []), "--help", COLUMNS="80").stdout
     assert max(map(len, text.splitlines())) <= 80
-    assert "..." not in text.replace("[ARGS]...", "").replace("Options:", "") or name
+    assert not [row for row in text.splitlines() if row.startswith("  ") and row.endswith("...")]
 
 
 @pytest.mark.parametrize("name", ["setup", "doctor", "uninstall"])
