@@ -20,7 +20,7 @@ HELP = """Set up a secure container engine, Docker with Sysbox, beside Docker De
 
 \b
 Examples:
-  cai setup --dry-run   see what would be done; changes nothing, needs no password
+  cai setup --dry-run   see what would be done; changes nothing
   cai setup             do it, and verify that it works
   cai doctor            see whether it is healthy, and how to mend what is not
 
