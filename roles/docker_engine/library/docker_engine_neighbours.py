@@ -207,7 +207,10 @@ def main():
         supports_check_mode=True,
     )
     name = module.params["user"] or os.environ.get("SUDO_USER", "")
-    entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+    try:
+        entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
+    except KeyError:
+        module.fail_json(msg=f"There is no user {name or os.getuid()!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
     snapshot = take(home, module.params["ours"])
     if module.params["report"]:
