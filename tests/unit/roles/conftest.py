@@ -170,7 +170,7 @@ class Engine:
                 answer = engine.answers.get(self.path)
                 if callable(answer):
                     answer = answer()
-                raw = answer if isinstance(answer, bytes) else json.dumps(answer or {"message": "page not found"}).encode()
+                raw = answer if isinstance(answer, bytes) else json.dumps({"message": "page not found"} if answer is None else answer).encode()
                 self.send_response(404 if answer is None else 200)
                 self.send_header("Content-Length", str(len(raw)))
                 self.send_header("Connection", "close")
