@@ -110,7 +110,7 @@ def main():
         for file in files:
             place(module, record, file, file["content"].replace("@REVISION@", revision), actions, diffs)
         group, user = module.params["group"], module.params["user"]
-        if group and admit(module, record, group, user, actions):
+        if group and admit(module, record, group, user, actions) and not module.check_mode:
             notes.append(f"{user} is now in the group {group}: log out and in again (or run `newgrp {group}`) to use the engine.")
     except OSError as error:
         module.fail_json(msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.", hint="run `df -h / /var` and `mount | grep ' / '`, mend what they show, then try again", failure="failed")

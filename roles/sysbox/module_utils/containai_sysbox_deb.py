@@ -65,6 +65,7 @@ def fetch(source, sha256, folder, progress=""):
             "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
         ) from error
     finally:
+        tell(progress, 0, None)
         if os.path.exists(partial):
             os.unlink(partial)
     return target
@@ -89,7 +90,7 @@ def tell(progress, size, promised):
     """Say how far the download is. The file is the user's, and this may run as root: no link is followed."""
     if not progress:
         return
-    text = f"{size / 1e6:.1f}" + (f" of {int(promised) / 1e6:.1f} MB" if promised else " MB")
+    text = f"{size / 1e6:.1f}" + (f" of {int(promised) / 1e6:.1f} MB" if promised else " MB") if size else ""
     try:
         fd = os.open(progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
     except OSError:
