@@ -14,17 +14,18 @@ from pathlib import Path
 def _table() -> list[tuple[int, int]]:
     """List (pid, parent pid) of all processes: from /proc, or from ps where there is none (macOS)."""
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
-        return [(int(pid), int(parent)) for pid, parent in map(str.split, listed.stdout.splitlines())]
-    rows = []
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=False)
+        rows = map(str.split, listed.stdout.splitlines())
+        return [(int(row[0]), int(row[1])) for row in rows if len(row) > 2 and not row[2].startswith("Z")]
+    found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # The name in parentheses may hold spaces and parentheses of its own.
                 fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 if fields[0] != "Z":
-                    rows.append((int(folder.name), int(fields[1])))
-    return rows
+                    found.append((int(folder.name), int(fields[1])))
+    return found
 
 
 def descendants(parent: int) -> list[int]:

@@ -1,6 +1,10 @@
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from cai import processes
 
@@ -44,3 +48,14 @@ def test_processes_of_others_are_handed_on(monkeypatch):
     foreign = []
     processes.end_all(7, foreign.extend, patience=0)
     assert foreign == [9]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to compare with")
+def test_ps_and_proc_tell_the_same(monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        from_proc = processes.descendants(os.getpid())
+        monkeypatch.setattr(processes, "Path", lambda _name: Path("/absent"))
+        from_ps = processes.descendants(os.getpid())
+        child.stdin.close()
+    assert child.pid in from_proc
+    assert child.pid in from_ps
