@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import pwd
 import re
@@ -158,7 +159,7 @@ def link_of(subnet, routes):
     """Return the addresses of the engine's link; refuse a subnet that another interface uses (`routes`: text of /proc/net/route)."""
     try:
         network = ipaddress.IPv4Network(subnet)
-        machine, engine = list(network.hosts())[:2]
+        machine, engine = itertools.islice(network.hosts(), 2)  # not all: a wide network has millions
     except ValueError as error:
         raise Refusal(f"docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`", "precondition") from error
     for line in routes.splitlines()[1:]:
@@ -191,7 +192,7 @@ def look(params, module):
     check_distribution(release, params["supported"])
     check_surroundings(platform)
     if machine not in MACHINES:
-        raise Refusal(f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine of one of these")
+        raise Refusal(f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64")
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
