@@ -1,0 +1,233 @@
+"""A host that cannot carry the engine is refused with what was found, what is needed and what mends it; nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.conftest import Commands, load_module, run_module
+
+WSL2 = "Linux version 6.6.87.2-microsoft-standard-WSL2 (root@x) (gcc 13) #1 SMP"
+WSL1 = "Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com) #1237-Microsoft"
+NATIVE = "Linux version 6.12.0-1-amd64 (debian-kernel@lists.debian.org)"
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n'
+ROUTES = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+
+
+class Machine:
+    """A root folder, and what the kernel says."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "run/systemd/system").mkdir(parents=True)
+        self.texts = {"/proc/version": NATIVE, "/etc/os-release": DEBIAN, "/proc/net/route": ROUTES}
+        self.kernel, self.machine = "6.12.0-1-amd64", "x86_64"
+
+    def read(self, path: str) -> str:
+        if path in self.texts:
+            return self.texts[path]
+        try:
+            return Path(path).read_text()
+        except OSError:
+            return ""
+
+    def file(self, path: str, text: str = "") -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+
+@pytest.fixture
+def module() -> ModuleType:
+    return load_module("docker_engine_host")
+
+
+@pytest.fixture
+def machine(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path / "root")
+    monkeypatch.setattr(module, "PATHS", commands.path)
+    monkeypatch.setattr(module, "read_text", made.read)
+    for function in (module.check_surroundings, module.check_docker):
+        monkeypatch.setattr(function, "__defaults__", (str(made.root),))
+    monkeypatch.setattr(module.os, "uname", lambda: SimpleNamespace(machine=made.machine, release=made.kernel))
+    return made
+
+
+def look(module: ModuleType, machine: Machine, **more: Any) -> Any:
+    parameters = {
+        "platform": "any", "supported": {"ubuntu": "22.04", "debian": "12"}, "minimum_kernel": "5.12",
+        "daemon_json": str(machine.root / "daemon.json"), "link_subnet": "10.213.77.0/30",
+    }  # fmt: skip
+    before = {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()}
+    check, real = (run_module(module, check=check, **{**parameters, **more}) for check in (True, False))
+    assert {key: value for key, value in check.items() if key != "invocation"} == {key: value for key, value in real.items() if key != "invocation"}
+    assert {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()} == before
+    return real
+
+
+def test_a_good_host_is_described(module: ModuleType, machine: Machine, commands: Commands) -> None:
+    commands.add("dockerd")
+    answer = look(module, machine)
+    assert not answer["changed"]
+    assert answer["findings"] == []
+    me = pwd.getpwuid(os.getuid())
+    assert answer["host"] == {
+        "platform": "linux", "distribution": "debian", "version": "12", "codename": "bookworm", "architecture": "amd64", "kernel": "6.12.0-1-amd64",
+        "user": me.pw_name, "home": me.pw_dir, "dockerd_path": f"{commands.path}/dockerd", "containerd_path": "",
+        "link": {"subnet": "10.213.77.0/30", "prefix": 30, "machine": "10.213.77.1", "engine": "10.213.77.2"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "platform"),
+    [
+        (WSL2, "wsl2"),
+        (WSL2.replace("microsoft-standard", "Microsoft-Standard"), "wsl2"),
+        ("Linux version 5.15 my-own-microsoft-WSL2 (x)", "wsl2"),
+        (WSL1, "wsl1"),
+        (NATIVE, "linux"),
+        ("", "linux"),
+    ],
+)
+def test_the_platform(module: ModuleType, text: str, platform: str) -> None:
+    assert module.platform_of(text) == platform
+
+
+REFUSED = {
+    "WSL1": (lambda m: m.texts.update({"/proc/version": WSL1}), "WSL1", "`wsl --set-version", "unsupported"),
+    "no systemd": (lambda m: (m.root / "run/systemd/system").rmdir(), "systemd does not run", "`apt-get install systemd-sysv`", "unsupported"),
+    "no systemd in WSL2": (
+        lambda m: (m.texts.update({"/proc/version": WSL2}), (m.root / "run/systemd/system").rmdir()),
+        "systemd does not run", "systemd=true", "unsupported",
+    ),
+    "a Docker container": (lambda m: m.file(".dockerenv"), "container (docker)", "`cai setup`", "unsupported"),
+    "a Podman container": (lambda m: m.file("run/.containerenv"), "container (podman)", "`cai setup`", "unsupported"),
+    "an LXC container": (lambda m: m.file("run/systemd/container", "lxc\n"), "container (lxc)", "`cai setup`", "unsupported"),
+    "snap's Docker": (lambda m: m.file("snap/bin/docker"), "snap", "`sudo snap remove docker`", "unsupported"),
+    "another distribution": (
+        lambda m: m.texts.update({"/etc/os-release": 'ID=fedora\nPRETTY_NAME="Fedora Linux 43"\nVERSION_ID=43\n'}),
+        "Fedora Linux 43 is not supported; needed is one of: Debian 12 or newer, Ubuntu 22.04 or newer", "`", "unsupported",
+    ),
+    "no distribution": (lambda m: m.texts.update({"/etc/os-release": ""}), "unknown is not supported", "`", "unsupported"),
+    "too old a distribution": (
+        lambda m: m.texts.update({"/etc/os-release": 'ID=ubuntu\nPRETTY_NAME="Ubuntu 20.04.6 LTS"\nVERSION_ID="20.04"\n'}),
+        "Ubuntu 20.04.6 LTS is too old", "`sudo do-release-upgrade`", "unsupported",
+    ),
+    "too old a kernel": (lambda m: setattr(m, "kernel", "5.9.16"), "5.9.16 is too old", "`", "unsupported"),
+    "another architecture": (lambda m: setattr(m, "machine", "riscv64"), "riscv64 is not supported", "`", "unsupported"),
+    "a daemon.json of no JSON": (lambda m: m.file("daemon.json", "{\n//\n}"), "line 2, column 1", "`cai setup -e sysbox_daemon_json=", "precondition"),
+    "hosts in daemon.json": (lambda m: m.file("daemon.json", '{"hosts": []}'), '"hosts" is set', "`cai setup -e sysbox_daemon_json=", "precondition"),
+    "a folder as daemon.json": (lambda m: (m.root / "daemon.json").mkdir(), "Is a directory", "`cai setup -e", "precondition"),
+    "the link's network in use": (
+        lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t004DD50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"}),
+        "in use by eth0 (10.213.77.0/255.255.255.0)", "`cai setup -e docker_engine_link_subnet=", "precondition",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "found", "mend", "failure"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_host_that_cannot_is_refused(module: ModuleType, machine: Machine, change: Any, found: str, mend: str, failure: str) -> None:
+    change(machine)
+    answer = look(module, machine)
+    assert answer["failed"]
+    assert found in answer["msg"]
+    assert mend in answer["hint"]
+    assert answer["failure"] == failure
+
+
+ACCEPTED = {
+    "WSL2": lambda m: m.texts.update({"/proc/version": WSL2}),
+    "WSL2 that says it is a container": lambda m: (m.texts.update({"/proc/version": WSL2}), m.file("run/systemd/container", "wsl")),
+    "a testing release": lambda m: m.texts.update({"/etc/os-release": "ID=debian\nVERSION_CODENAME=forky\n"}),
+    "a newer release": lambda m: m.texts.update({"/etc/os-release": "ID=ubuntu\nVERSION_ID='24.04'\n"}),
+    "the oldest kernel": lambda m: setattr(m, "kernel", "5.12.0"),
+    "a kernel with a name": lambda m: setattr(m, "kernel", "6.6.87.2-microsoft-standard-WSL2+"),
+    "arm64": lambda m: setattr(m, "machine", "aarch64"),
+    "an empty daemon.json": lambda m: m.file("daemon.json", ""),
+    "a daemon.json with settings": lambda m: m.file("daemon.json", '{"log-driver": "local", "bip": "10.9.0.1/24"}'),
+    "our own link": lambda m: m.texts.update({"/proc/net/route": ROUTES + "cai0\t004DD50A\t00000000\t0001\t0\t0\t0\tFCFFFFFF\t0\t0\t0\n"}),
+    "a default route": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"}),
+    "a VPN's wide route": lambda m: m.texts.update({"/proc/net/route": ROUTES + "tun0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0\n"}),
+    "another network": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"}),
+    "half a line of routes": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t0001"}),
+}
+
+
+@pytest.mark.parametrize("change", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_a_host_that_can_is_not_refused(module: ModuleType, machine: Machine, change: Any) -> None:
+    change(machine)
+    answer = look(module, machine)
+    assert not answer.get("failed"), answer.get("msg")
+    assert answer.warned == ""
+
+
+def test_snaps_docker_beside_a_packaged_one(module: ModuleType, machine: Machine, commands: Commands) -> None:
+    machine.file("snap/bin/docker")
+    commands.add("dockerd")
+    assert not look(module, machine).get("failed")
+
+
+def test_the_playbook_of_another_platform(module: ModuleType, machine: Machine) -> None:
+    answer = look(module, machine, platform="wsl2")
+    assert answer["failure"] == "precondition"
+    assert "`playbooks/linux.yml`" in answer["hint"]
+
+
+def test_an_engine_that_is_the_hosts_own_may_have_hosts(module: ModuleType, machine: Machine) -> None:
+    machine.file("daemon.json", '{"hosts": ["fd://"]}')
+    assert not look(module, machine, dedicated=False).get("failed")
+
+
+def test_sysbox_as_default_runtime_is_a_warning(module: ModuleType, machine: Machine) -> None:
+    machine.file("daemon.json", '{"default-runtime": "sysbox-runc"}')
+    assert "default runtime" in look(module, machine).warned
+
+
+def test_a_daemon_json_that_may_not_be_read_is_a_warning(module: ModuleType, machine: Machine) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads every file")
+    (machine.root / "daemon.json").touch(0o000)
+    parameters = {"platform": "any", "supported": {"debian": "12"}, "minimum_kernel": "5.12", "link_subnet": "10.213.77.0/30"}
+    assert "root rights" in run_module(module, daemon_json=str(machine.root / "daemon.json"), **parameters).warned
+
+
+@pytest.mark.parametrize("subnet", ["10.0.0.0/32", "10.0.0.1/24", "fd00::/64", "nonsense", ""])
+def test_a_link_that_is_no_network_is_refused(module: ModuleType, machine: Machine, subnet: str) -> None:
+    answer = look(module, machine, link_subnet=subnet)
+    assert answer["failure"] == "precondition"
+    assert "docker_engine_link_subnet" in answer["msg"]
+
+
+def test_a_wide_link_takes_no_time(module: ModuleType) -> None:
+    begun = time.monotonic()
+    assert module.link_of("10.0.0.0/8", ROUTES)["engine"] == "10.0.0.2"
+    assert time.monotonic() - begun < 1
+
+
+def test_the_user(module: ModuleType, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look(module, machine, user="nobody")["host"]["user"] == "nobody"
+    monkeypatch.setenv("SUDO_USER", "nobody")
+    assert look(module, machine)["host"]["user"] == "nobody"
+    answer = look(module, machine, user="nobody-of-this-name")
+    assert answer["failure"] == "precondition"
+    assert "nobody-of-this-name" in answer["msg"]
+
+
+def test_the_health_report_has_the_platform(module: ModuleType, machine: Machine) -> None:
+    (finding,) = look(module, machine, report=True)["findings"]
+    assert finding["status"] == "pass"
+    assert finding["found"] == "linux, Debian 12, amd64, kernel 6.12.0-1-amd64"
+
+
+@pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])
+def test_os_release_in_any_quotes(module: ModuleType, quoting: str) -> None:
+    assert module.os_release(f"# ID=none\nNAME=x\n{quoting}\nID_LIKE=other\n") == {"NAME": "x", "ID": "debian", "ID_LIKE": "other"}
+
+
+def test_reading_what_is_not_there(module: ModuleType, tmp_path: Path) -> None:
+    assert module.read_text(str(tmp_path / "none")) == ""
