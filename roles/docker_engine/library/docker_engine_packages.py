@@ -54,7 +54,7 @@ SERVICES = ("docker.service", "docker.socket", "containerd.service")
 DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 MASKS = "/run/systemd/system"
-KEYRING = "/etc/apt/keyrings/containai-docker.asc"
+KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
 APT_WAIT_SECONDS = 300
 
@@ -131,7 +131,7 @@ def fetch_key(url, fingerprint):
         raise Failure(f"{url} does not answer with an OpenPGP key.", "check the address in `docker_engine_apt_key_url`") from error
     if found != [fingerprint.replace(" ", "").upper()]:
         raise Failure(f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.", "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`")
-    return data
+    return armored(data)
 
 
 def is_key(data, fingerprint):
