@@ -148,3 +148,15 @@ def test_a_reader_that_goes_away_is_no_drama(sandbox, arguments):
     command = f"{sys.executable} -m cai {arguments} | exec true"
     done = subprocess.run(["sh", "-c", command], env=sandbox.environment(), capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["setup", "--dry-run"], ["doctor"]])
+def test_no_bytecode_is_written_where_nothing_may_change(sandbox, tmp_path, arguments):
+    cache = tmp_path / "cache"
+    sandbox.cai(*arguments, "-e", "nonsense", PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(cache))
+    # Python compiles the entry point before it can be told not to.
+    assert {path.name.split(".")[0] for path in cache.rglob("*.pyc") if path.parent.name == "cai"} <= {
+        "__init__",
+        "__main__",
+    }
+    assert not list(cache.rglob("setup.*.pyc"))

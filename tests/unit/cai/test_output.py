@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -122,9 +122,13 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-@given(st.text())
+STEERING = "\x00\x07\x08\x0b\x0d\x1b\x7f\x85\x9b\u200b\u200f\u2028\u202a\u202e\u2060\u2066\u2069\ufeff\ud800"
+
+
+@given(st.text() | st.text(st.sampled_from(STEERING + "a\n\t⚠\ufe0f")))
+@example(STEERING)
 def test_clean_text_cannot_steer_a_terminal(text):
     assert all(char.isprintable() or char in "\n\t" or ord(char) > 0x9F for char in clean(text))
-    assert not set(clean(text)) & set("\x1b\r\x9b\u202e\u2066")
+    assert not set(clean(text)) & set(STEERING)
     assert "\n" not in line(text)
     assert clean(clean(text)) == clean(text)

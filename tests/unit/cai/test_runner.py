@@ -123,6 +123,7 @@ def test_the_callers_environment_does_not_reach_ansible(sandbox):
     assert done.returncode == 0, done.stderr
     seen = dict(line.partition("=")[::2] for line in target.read_text().splitlines())
     assert not {"DOCKER_HOST", "DOCKER_CONTEXT", "MY_TOKEN", "ANSIBLE_CHECK_MODE", "ANSIBLE_ROLES_PATH"} & set(seen)
+    assert seen["LC_ALL"].endswith(".UTF-8")
     assert seen["PYTHONDONTWRITEBYTECODE"] == "1"
     assert seen["PATH"].startswith(os.path.dirname(sys.executable))  # noqa: PTH120
     assert "sesame" not in (runs(sandbox)[-1] / "stdout").read_text()
