@@ -112,6 +112,16 @@ def check_disk(home, folder, needed):
         )
 
 
+def check_kvm(module, device="/dev/kvm"):
+    """Lima takes KVM when the device is there, whether or not the user may open it."""
+    if any(name.startswith("QEMU_SYSTEM_") for name in os.environ):
+        return
+    if not os.path.exists(device):
+        module.warn(f"There is no {device}; the VM is emulated, about ten times slower.")
+    elif not os.access(device, os.R_OK | os.W_OK):
+        refuse(f"This user may not open {device}, which Lima then uses; read and write access is needed.", "run `sudo usermod -aG kvm $USER` and log in again")
+
+
 def check_images(images):
     for image in images:
         for part in filter(None, [image, image.get("kernel"), image.get("initrd")]):
@@ -170,8 +180,8 @@ def look(params, module):
     for name in ("default.yaml", "override.yaml"):
         if os.path.exists(os.path.join(home, "_config", name)):
             module.warn(f"Lima merges {os.path.join(home, '_config', name)} into the VM's settings at every start; what it says is not compared.")
-    if system == "Linux" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        module.warn("/dev/kvm cannot be used by this user; the VM is emulated, about ten times slower.")
+    if system == "Linux":
+        check_kvm(module)
     return {
         "system": system, "architecture": arch, "brew": brew, "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing,
         "home": home, "directory": folder, "socket": os.path.join(folder, "sock", "docker.sock"),

@@ -22,7 +22,7 @@ HINTS = (
     (r"no space left", "make room (`df -h {home}` shows where), then `cai setup` again"),
     (r"digest", "the image is not the pinned one: look at `lima_vm_images`, run `limactl prune`, then `cai setup` again"),
     (r"status 40\d|download|no such host|dial tcp|connection refused|i/o timeout|proxyconnect", "check the network and `HTTPS_PROXY`, or name a mirror: `cai setup -e lima_vm_image_base_url=URL`"),
-    (r"unexpected shut ?down|qemu-system|vz driver|exited", "read {dir}/ha.stderr.log; `limactl start {name}` shows it live"),
+    (r"exiting|exited|shut ?down|driver", "read {dir}/ha.stderr.log; `limactl start {name}` shows it live"),
     (r"fatal|requirement|timed? ?out|deadline|did not receive", "read {dir}/serial.log and {dir}/ha.stderr.log; a slow machine needs `cai setup -e lima_vm_start_timeout=3600`"),
 )
 
@@ -70,7 +70,17 @@ def tail(path, lines=12):
             text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]", "", handle.read()[-20000:])
     except OSError:
         return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+    return "\n".join([line for line in map(plain, text.splitlines()) if line.strip()][-lines:])
+
+
+def plain(line):
+    """A line of the host agent's log, which is JSON, as text; its debug lines only where they are QEMU's own words."""
+    try:
+        entry = json.loads(line)
+        text = entry["msg"] + (f": {entry['error']}" if entry.get("error") else "")
+    except (ValueError, KeyError, TypeError):
+        return line
+    return "" if entry.get("level") == "debug" and "[stderr]" not in text else text
 
 
 class Lima:
@@ -98,7 +108,7 @@ class Lima:
         if argv[0] != "list":
             self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
         if check and done.returncode != 0:
-            raise LimaError(f"`{command}` failed: {says(done.stderr)}", self.hint(done.stderr))
+            raise LimaError(f"`{command}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
         return done
 
     def hint(self, text):

@@ -1,0 +1,110 @@
+"""Runs the role's modules as Ansible does, with stand-ins for the programs they call."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ansible.module_utils
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+ROLE = Path(__file__).resolve().parents[4] / "roles" / "lima_vm"
+STANDINS = Path(__file__).parent / "standins"
+if str(ROLE / "module_utils") not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
+
+Run = Callable[..., dict[str, Any]]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROLE / "library" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call a module with its arguments; returns its result."""
+
+    def call(module: str | ModuleType, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        loaded = load(module) if isinstance(module, str) else module
+        capsys.readouterr()
+        with patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}), suppress(SystemExit):
+            loaded.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        # Ansible hands warnings over as objects; their text is what is looked at.
+        result["warnings"] = [text if isinstance(text, str) else text["event"]["msg"] for text in result.get("warnings", [])]
+        return result
+
+    return call
+
+
+class Standin:
+    """The stand-in limactl's world: a LIMA_HOME, and what goes wrong in it."""
+
+    def __init__(self, home: Path, program: Path) -> None:
+        self.home, self.program = home, program
+        self.folder = home / "containai-secure"
+
+    def set(self, **settings: Any) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "_standin.json").write_text(json.dumps(settings))
+
+    def pid(self, name: str) -> int:
+        return int((self.folder / f"{name}.pid").read_text())
+
+    def starts(self) -> int:
+        path = self.folder / "starts"
+        return len(path.read_text()) if path.exists() else 0
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """Everything below home, for a comparison."""
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(self.home.rglob("*")) if path.is_file()}
+
+    def end(self) -> None:
+        for path in self.home.glob("*/*.pid"):
+            with suppress(OSError, ValueError):
+                os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+@pytest.fixture
+def lima(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
+    """A stand-in limactl with a LIMA_HOME of its own."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("limactl", "ssh"):
+        shutil.copy(STANDINS / name, programs / name)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    with tempfile.TemporaryDirectory(prefix="l", dir="/tmp") as folder:  # pytest's own are too long for a socket
+        world = Standin(Path(folder) / "l", programs / "limactl")
+        yield world
+        world.end()
+
+
+@pytest.fixture
+def instance(run: Run, lima: Standin) -> Run:
+    """The module lima_vm_instance on that limactl; short waits."""
+    module = load("lima_vm_instance")
+    module.SOCKET_SECONDS = 2  # type: ignore[attr-defined]
+
+    def call(check: bool = False, **arguments: Any) -> dict[str, Any]:
+        given = {"name": "containai-secure", "config": CONFIG, "limactl": str(lima.program), "home": str(lima.home), "settle": 0.5, **arguments}
+        return run(module, check, **given)
+
+    return call
+
+
+CONFIG = "images: [{location: /image.qcow2, arch: x86_64}]\ncpus: 2\ndisk: 20GiB\n"
