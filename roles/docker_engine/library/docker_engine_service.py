@@ -136,10 +136,10 @@ def converge(module):
     except PermissionError:
         info = False
     verbs = plan(params, state, info)
-    broken = bool(params["check"]) and state.get("ActiveState") == "active" and info is not False and run(*params["check"]).returncode != 0
+    broken = network_problem(params["check"]) if state.get("ActiveState") == "active" else None
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
     if broken:
-        actions.insert(0, {"verb": "change", "what": f"network namespace: {run(*params['check']).stdout.strip().splitlines()[:1]}"})
+        actions.insert(0, {"verb": "change", "what": f"network namespace: {broken}"})
     if module.check_mode:
         return {"changed": bool(actions), "actions": actions}
     if broken:
@@ -154,10 +154,26 @@ def converge(module):
     return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
 
 
+def network_problem(check):
+    """What of the network is missing, in the check's words; None where all is there, or where only root could tell."""
+    if not check or os.geteuid() != 0:
+        return None
+    try:
+        result = run(*check)
+    except OSError as error:
+        return f"{check[0]}: {error.strerror}"
+    said = result.stdout.strip() or result.stderr.strip() or f"{check[0]} ended with {result.returncode}"
+    return said.splitlines()[0] if result.returncode != 0 else None
+
+
 def mend_network(module):
-    result = run(*module.params["check"][:-1], "up")
-    if result.returncode != 0:
-        fail(module, f"The engine's network namespace cannot be made: {result.stderr.strip()}", "run `sudo /usr/local/libexec/containai/network up` to see why")
+    try:
+        result = run(*module.params["check"][:-1], "up")
+        reason = result.stderr.strip() if result.returncode != 0 else None
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+    if reason is not None:
+        fail(module, f"The engine's network namespace cannot be made: {reason or 'no reason given'}", "run `sudo /usr/local/libexec/containai/network up` to see why")
 
 
 def report(params):
@@ -215,10 +231,10 @@ def network_findings(params):
         if there:
             return [finding("network", "pass", "namespace containai and its link are there (its rules can be seen by root only)")]
         return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
-    result = run(*params["check"])
-    if result.returncode == 0:
+    problem = network_problem(params["check"])
+    if problem is None:
         return [finding("network", "pass", "namespace, link and rules are there")]
-    return [finding("network", "fail", (result.stdout.strip() or result.stderr.strip()).splitlines()[0], "run `sudo /usr/local/libexec/containai/network up`")]
+    return [finding("network", "fail", problem, "run `sudo /usr/local/libexec/containai/network up`")]
 
 
 def stop(module):
