@@ -59,11 +59,11 @@ class Answer(dict[str, Any]):
         return "\n".join(one if isinstance(one, str) else one["event"]["msg"] for one in self.get("warnings", []))
 
 
-def run_module(module: ModuleType, check: bool = False, **parameters: Any) -> Answer:
+def run_module(module: ModuleType, /, *, check_mode: bool = False, **parameters: Any) -> Answer:
     """Run main() with these parameters; whatever is no proper end of a module is an error of the test."""
     printed = io.StringIO()
     warnings._global_warnings.clear()  # kept for the life of a process, which is one module's elsewhere
-    arguments = {**parameters, "_ansible_check_mode": check, "_ansible_diff": True}
+    arguments = {**parameters, "_ansible_check_mode": check_mode, "_ansible_diff": True}
     with patch_module_args(arguments), contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as end:
         module.main()
     answer = Answer(json.loads(printed.getvalue()))

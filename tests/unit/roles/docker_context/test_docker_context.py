@@ -141,7 +141,7 @@ def test_a_damaged_one_is_made_anew(module: ModuleType, home: Path, damage: str)
 
 
 def test_check_mode_says_it_and_does_nothing(module: ModuleType, home: Path, commands: Commands) -> None:
-    answer = run_module(module, check=True, **WANTED)
+    answer = run_module(module, check_mode=True, **WANTED)
     assert answer["changed"]
     assert answer["diff"][0]["before"] == ""
     assert picture(home) == {}
@@ -153,7 +153,7 @@ def test_absent_takes_it_away(module: ModuleType, home: Path) -> None:
     write_context(home, "mine", "tcp://192.0.2.1:2376")
     others = picture(home)
     run_module(module, **WANTED)
-    assert run_module(module, check=True, name=NAME, state="absent")["changed"]
+    assert run_module(module, check_mode=True, name=NAME, state="absent")["changed"]
     answer = run_module(module, name=NAME, state="absent")
     assert answer.actions == [("remove", f"docker context {NAME}")]
     assert {path: data for path, data in picture(home).items() if "contexts" in path} == others
@@ -233,7 +233,7 @@ def test_a_name_that_docker_does_not_take_is_dockers_word(home: Path, commands: 
 
 
 def test_no_cli(bare: ModuleType, home: Path) -> None:
-    assert run_module(bare, check=True, **WANTED)["changed"]  # the plan takes none
+    assert run_module(bare, check_mode=True, **WANTED)["changed"]  # the plan takes none
     answer = run_module(bare, **WANTED)
     assert "no docker CLI" in answer["msg"]
     assert "`sudo apt-get install" in answer["hint"]

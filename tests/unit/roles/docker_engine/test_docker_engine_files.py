@@ -69,8 +69,8 @@ def test_a_second_time_changes_nothing(module: ModuleType, tmp_path: Path, recor
 
 
 def test_the_revision_speaks_of_every_file(module: ModuleType, tmp_path: Path) -> None:
-    one = run_module(module, check=True, files=files(tmp_path))["revision"]
-    two = run_module(module, check=True, files=files(tmp_path, "two\n"))["revision"]
+    one = run_module(module, check_mode=True, files=files(tmp_path))["revision"]
+    two = run_module(module, check_mode=True, files=files(tmp_path, "two\n"))["revision"]
     assert one != two
 
 
@@ -100,7 +100,7 @@ def test_a_deleted_file_comes_back(module: ModuleType, tmp_path: Path) -> None:
 
 
 def test_check_mode_says_all_and_makes_nothing(module: ModuleType, tmp_path: Path, state: Path, commands: Commands) -> None:
-    plan = run_module(module, check=True, files=files(tmp_path), group="containai", user="dev")
+    plan = run_module(module, check_mode=True, files=files(tmp_path), group="containai", user="dev")
     assert not (tmp_path / "etc").exists()
     assert not state.exists()
     assert commands.calls == []
@@ -170,7 +170,7 @@ def test_what_may_not_be_read_is_a_warning(module: ModuleType, tmp_path: Path) -
         pytest.skip("root reads every file")
     run_module(module, files=files(tmp_path))
     (tmp_path / "etc" / "a.service").chmod(0)
-    assert "root rights" in run_module(module, check=True, files=files(tmp_path)).warned
+    assert "root rights" in run_module(module, check_mode=True, files=files(tmp_path)).warned
 
 
 def test_a_group_of_this_machine_is_found() -> None:

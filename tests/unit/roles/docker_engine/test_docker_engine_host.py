@@ -64,7 +64,7 @@ def look(module: ModuleType, machine: Machine, **more: Any) -> Any:
         "daemon_json": str(machine.root / "daemon.json"), "link_subnet": "10.213.77.0/30",
     }  # fmt: skip
     before = {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()}
-    check, real = (run_module(module, check=check, **{**parameters, **more}) for check in (True, False))
+    check, real = (run_module(module, check_mode=check, **{**parameters, **more}) for check in (True, False))
     assert {key: value for key, value in check.items() if key != "invocation"} == {key: value for key, value in real.items() if key != "invocation"}
     assert {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()} == before
     return real

@@ -83,7 +83,7 @@ def test_an_untouched_host_has_no_difference(module: ModuleType, host: Host) -> 
 def test_looking_changes_nothing(module: ModuleType, host: Host) -> None:
     files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()}
     snapshot(module)
-    run_module(module, check=True)
+    run_module(module, check_mode=True)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()} == files
     assert {call[0] for call in host.commands.of("systemctl")} == {"show"}
 

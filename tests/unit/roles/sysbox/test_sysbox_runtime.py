@@ -96,7 +96,7 @@ def test_a_link_stays_and_its_target_changes(module: ModuleType, file: Path, tmp
 def test_check_mode_shows_all_and_writes_nothing(module: ModuleType, file: Path, state: Path) -> None:
     file.write_text('{"debug": true}')
     before = file.stat().st_mtime_ns
-    answer = run_module(module, check=True, path=str(file))
+    answer = run_module(module, check_mode=True, path=str(file))
     assert answer["changed"]
     (diff,) = answer["diff"]
     assert diff["before_header"] == diff["after_header"] == str(file)
@@ -112,7 +112,7 @@ def test_check_mode_shows_all_and_writes_nothing(module: ModuleType, file: Path,
 
 def test_check_mode_makes_no_file(module: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "none" / "daemon.json"
-    assert run_module(module, check=True, path=str(path)).actions == [("create", f"{path}: runtimes.sysbox-runc")]
+    assert run_module(module, check_mode=True, path=str(path)).actions == [("create", f"{path}: runtimes.sysbox-runc")]
     assert not path.parent.exists()
 
 
@@ -152,7 +152,7 @@ def test_nothing_to_tell_is_not_told(module: ModuleType, file: Path) -> None:
 @pytest.mark.parametrize("check", [True, False])
 def test_what_cannot_be_read_for_sure_is_refused_and_left(module: ModuleType, file: Path, state: Path, data: bytes, check: bool) -> None:
     file.write_bytes(data)
-    answer = run_module(module, check=check, path=str(file))
+    answer = run_module(module, check_mode=check, path=str(file))
     assert answer["failed"]
     assert answer["failure"] == "precondition"
     assert answer["msg"].startswith(f"{file} cannot be used: ")
@@ -208,7 +208,7 @@ def test_a_dockerd_that_dies_without_a_word_is_an_objection(module: ModuleType, 
 
 def test_check_mode_runs_no_program(module: ModuleType, file: Path, commands: Commands) -> None:
     commands.add("dockerd", "exit 0")
-    run_module(module, check=True, path=str(file))
+    run_module(module, check_mode=True, path=str(file))
     assert commands.calls == []
 
 
@@ -238,7 +238,7 @@ def test_a_file_that_may_not_be_read_is_said_in_a_warning(module: ModuleType, fi
         pytest.skip("root reads every file")
     file.write_text("{}")
     file.chmod(0)
-    answer = run_module(module, check=True, path=str(file))
+    answer = run_module(module, check_mode=True, path=str(file))
     assert not answer["changed"]
     assert "root rights" in answer.warned
 
@@ -259,7 +259,7 @@ def test_absent_gives_the_very_bytes_back(module: ModuleType, file: Path, before
     if before is not None:
         file.write_bytes(before)
     run_module(module, path=str(file))
-    plan = run_module(module, check=True, path=str(file), state="absent")
+    plan = run_module(module, check_mode=True, path=str(file), state="absent")
     answer = run_module(module, path=str(file), state="absent")
     assert answer["changed"]
     assert plan["actions"] == answer["actions"]
