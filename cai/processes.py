@@ -46,16 +46,30 @@ def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float =
 
     Those of another user (a module under sudo) are handed to `as_root`.
     """
-    found = descendants(parent)
-    # Ansible hands a SIGTERM on to its workers' groups; only the nearest needs it.
-    for pid in found[:1]:
+    found = _frozen(parent)
+    # The nearest is Ansible itself: it stays frozen, lest it start a next worker.
+    for pid in found[1:]:
         _send(pid, signal.SIGTERM)
+        _send(pid, signal.SIGCONT)
     deadline = time.monotonic() + patience
-    while (alive := _alive(found)) and time.monotonic() < deadline:
+    while _alive(found[1:]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    foreign = [pid for pid in alive if not _send(pid, signal.SIGKILL)]
+    foreign = [pid for pid in _alive(found) if not _send(pid, signal.SIGKILL)]
     if foreign:
         as_root(foreign)
+
+
+def _frozen(parent: int) -> list[int]:
+    """Stop all processes below one until no new one appears: what starts after a count would escape it."""
+    found: list[int] = []
+    for _ in range(20):
+        new = [pid for pid in descendants(parent) if pid not in found]
+        if not new:
+            break
+        for pid in new:
+            _send(pid, signal.SIGSTOP)
+        found += new
+    return found
 
 
 def _alive(pids: list[int]) -> list[int]:

@@ -132,7 +132,9 @@ def _environment() -> dict[str, str]:
 def _own_variables(scratch: Path) -> dict[str, str]:
     return {
         "ANSIBLE_CONFIG": str(content.root() / "ansible.cfg"),
+        # Everything is in ansible.builtin and in the roles.
         "ANSIBLE_COLLECTIONS_PATH": str(scratch / "collections"),
+        "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "False",
         "ANSIBLE_HOME": str(scratch / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(scratch / "ansible"),
         "ANSIBLE_NOCOLOR": "1",

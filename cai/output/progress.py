@@ -54,11 +54,16 @@ class View:
             case events.Output() if self.verbose:
                 self.out.print(clean(item.text), soft_wrap=True)
             case events.Step(status="running"):
-                self._task, self._since = item.name, time.monotonic()
+                self._begin(item)
             case events.Step() if item.status in MARKS and not self._hidden(item):
                 self._done(item)
             case events.Notice(kind="warning") if not self.verbose:
                 self._warn(item.text)
+
+    def _begin(self, step: events.Step) -> None:
+        self._task, self._since = step.name, time.monotonic()
+        if self.progress:
+            self.progress.unlink(missing_ok=True)  # the step before may have left its last word
 
     def _hidden(self, step: events.Step) -> bool:
         return self.verbose or self.brief or (step.status == "ok" and step.quiet)

@@ -23,7 +23,9 @@ def run(*command, **options):
 
 def tracked():
     """List what git would publish of the content; a wheel must hold this and nothing else."""
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", *BUNDLED, "ansible.cfg", cwd=REPOSITORY)
+    listed = run(
+        "git", "ls-files", "--cached", "--others", "--exclude-standard", *BUNDLED, "ansible.cfg", cwd=REPOSITORY
+    )
     return {name for name in listed.splitlines() if (REPOSITORY / name).exists()}
 
 

@@ -98,6 +98,8 @@ def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, mo
     assert view._line().plain[4:] == "Download the package  1m 12s"
     progress.write_text("12.1 of 31.0 MB\x1b[2J\nmore")
     assert view._line().plain[4:] == "Download the package  12.1 of 31.0 MB\\x1b[2J  1m 12s"
+    view.show(events.Step("running", "Install it"))
+    assert view._line().plain[4:] == "Install it  0s"
 
 
 def test_the_live_line_goes_away_at_the_end():

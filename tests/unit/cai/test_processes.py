@@ -40,11 +40,31 @@ def test_everything_below_a_process_ends_even_what_ignores_sigterm(tmp_path):
         assert not pids & {pid for pid, _ in processes._table()}
 
 
+# Starts a process in a new session every few milliseconds, as Ansible does with a worker for each task.
+BUSY = """
+import subprocess, sys
+while True:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60.75)"], start_new_session=True)
+"""
+
+
+def test_nothing_escapes_that_starts_at_the_last_moment():
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
+    for delay in (0.3, 0.35):
+        with subprocess.Popen([sys.executable, "-c", code]) as parent:
+            time.sleep(delay)
+            processes.end_all(parent.pid, lambda pids: None, patience=0.5)
+        listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        assert "60.75" not in listed
+
+
 def test_processes_of_others_are_handed_on(monkeypatch):
+    def kill(pid, number):
+        if pid == 9:
+            raise PermissionError
+
     monkeypatch.setattr(processes, "_table", lambda: [(7, 1), (8, 7), (9, 8)])
-    monkeypatch.setattr(
-        processes.os, "kill", lambda pid, _number: (_ for _ in ()).throw(PermissionError) if pid == 9 else None
-    )
+    monkeypatch.setattr(processes.os, "kill", kill)
     foreign = []
     processes.end_all(7, foreign.extend, patience=0)
     assert foreign == [9]
