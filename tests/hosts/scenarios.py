@@ -38,6 +38,14 @@ def environment() -> dict[str, str]:
 
 
 def molecule(words: list[str]) -> int:
-    """Run molecule; returns its exit code."""
-    command = [str(Path(sys.executable).with_name("molecule")), *(words or ["test", "--all"])]
-    return subprocess.run(command, env={**os.environ, **environment()}, cwd=paths.ROOT, check=False).returncode
+    """Run molecule; returns its exit code. Without words, everything on fresh hosts."""
+    command = str(Path(sys.executable).with_name("molecule"))
+    made = {**os.environ, **environment()}
+
+    def run(*arguments: str) -> int:
+        return subprocess.run([command, *arguments], env=made, cwd=paths.ROOT, check=False).returncode
+
+    if words:
+        return run(*words)
+    # Hosts of a run that was stopped would be taken for new ones.
+    return run("destroy", "-s", "default") or run("test", "--all")
