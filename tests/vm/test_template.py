@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +56,7 @@ def lima() -> Iterator[tuple[Path, Path]]:
     except HostError as error:
         pytest.skip(str(error))
     with tempfile.TemporaryDirectory(prefix="cai-lima-") as folder:
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         (Path(folder) / "ca.pem").write_text(CA)
         yield program, Path(folder)
 

@@ -47,7 +47,7 @@ ELSEWHERE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_
 SECONDS = 180
 
 
-class Problem(Exception):
+class ProofError(Exception):
     def __init__(self, message, hint):
         super().__init__(message)
         self.message, self.hint = message, hint
@@ -58,7 +58,7 @@ def run(argv, data=b"", environment=None):
     try:
         done = subprocess.run(argv, input=data, capture_output=True, env=environment, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Problem(f"`{os.path.basename(argv[0])}` did not end well: {error}", "run `cai setup` again") from error
+        raise ProofError(f"`{os.path.basename(argv[0])}` did not end well: {error}", "run `cai setup` again") from error
     return done.returncode, done.stdout, (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
 
 
@@ -75,7 +75,7 @@ class Cli:
         code, out, said = run([*self.argv, *argv], data, self.environment)
         if check and code != 0:
             hint = "run `limactl shell containai-secure sudo journalctl -u docker -u sysbox-mgr -u sysbox-fs -n 50`"
-            raise Problem(f"`docker --context {self.argv[2]} {argv[0]}` failed: {said}", hint)
+            raise ProofError(f"`docker --context {self.argv[2]} {argv[0]}` failed: {said}", hint)
         return out.decode("utf-8", "replace")
 
 
@@ -83,10 +83,10 @@ def prove(params):
     docker = Cli(params)
     info = json.loads(docker("info", "--format", "{{json .}}"))
     if "sysbox-runc" not in info.get("Runtimes", {}):
-        raise Problem("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
+        raise ProofError("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
     code, rootfs, said = run(["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", params["ssh_host"], ROOTFS])
     if code == 255 or not rootfs:
-        raise Problem(f"The VM cannot be reached over ssh: {said}", "run `limactl stop containai-secure; limactl start containai-secure`, then `cai setup` again")
+        raise ProofError(f"The VM cannot be reached over ssh: {said}", "run `limactl stop containai-secure; limactl start containai-secure`, then `cai setup` again")
     tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
     docker("import", "-", tag, data=rootfs)
     try:
@@ -97,7 +97,7 @@ def prove(params):
         docker("image", "rm", "--force", tag, check=False)
     own = next((line.split() for line in lines if len(line.split()) == 3), [])
     if own in ([], WHOLE_MAP) or not any("sysboxfs" in line for line in lines):
-        raise Problem(
+        raise ProofError(
             f"A container under sysbox-runc in the VM has the uid map {' '.join(own) or 'of nobody'} or no file system of sysbox-fs: it is not isolated.",
             "run `limactl shell containai-secure sudo systemctl restart sysbox`, then `cai setup` again",
         )
@@ -119,7 +119,7 @@ def main():
         module.exit_json(changed=False)
     try:
         found = prove(module.params)
-    except Problem as problem:
+    except ProofError as problem:
         module.fail_json(msg=problem.message, hint=problem.hint, failure="failed")
     if found["default"] == "sysbox-runc":
         module.warn("The VM's default runtime is sysbox-runc, by somebody's setting in its daemon.json; it was left so.")

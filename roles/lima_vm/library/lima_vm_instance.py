@@ -41,6 +41,7 @@ options:
   create_timeout: {type: int, default: 3600, description: Seconds for the download of the image.}
   start_timeout: {type: int, default: 1800, description: Seconds for the start.}
   settle: {type: float, default: 15.0, description: Seconds to wait out a transient Broken.}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -57,6 +58,7 @@ running: {type: bool, returned: always, description: whether it runs now, sample
 socket: {type: str, returned: always, description: Docker's socket on this host, sample: /Users/dev/.lima/containai-secure/sock/docker.sock}
 ssh_config: {type: str, returned: always, description: for C(ssh -F), sample: /Users/dev/.lima/containai-secure/ssh.config}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: start, what: Lima VM containai-secure}]}
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: VM, status: pass, found: it runs, hint: ""}]}
 log: {type: list, elements: str, returned: always, description: limactl's commands and its own output, sample: ["$ limactl start containai-secure"]}
 """
 
@@ -154,12 +156,28 @@ def diff_of(lima, names, write, wanted):
     return [{"before_header": lima.yaml, "after_header": lima.yaml, "before": lima.stored() or "", "after": after}]
 
 
+def findings(lima, status, names, reasons):
+    mend = "run `cai setup`"
+    if status is None:
+        return [{"part": "VM", "status": "fail", "found": f"there is no Lima VM {lima.name}", "hint": mend}]
+    if status != "Running":
+        return [{"part": "VM", "status": "fail", "found": f"{lima.name} is {status.lower() or 'unusable'}", "hint": f"run `limactl start {lima.name}`" if status == "Stopped" else mend}]
+    found = {"part": "VM", "status": "pass", "found": f"{lima.name} runs", "hint": ""}
+    if names:
+        found = {"part": "VM", "status": "fail" if "start" in names else "warn", "found": "; ".join(reasons), "hint": mend}
+    alive = answers(lima.socket)
+    engine = {"part": "forwarded socket", "status": "pass" if alive else "fail", "found": f"Docker {'answers' if alive else 'does not answer'} on {lima.socket}", "hint": "" if alive else mend}
+    return [found, engine]
+
+
 def converge(module):
     params = module.params
     lima = Lima(params["limactl"], params["home"], params["name"])
     converger = Converger(lima, params, module.warn)
     state = {"socket": lima.socket, "ssh_config": lima.ssh_config, "log": lima.log}
     status, write, names = converger.plan()
+    if params["report"]:
+        return {"changed": False, "running": status == "Running", "findings": findings(lima, status, names, converger.reasons), **state}
     actions, diff = actions_of(names, lima.name, converger.reasons), diff_of(lima, names, write, params["config"])
     if module.check_mode:
         running = status == "Running"
@@ -170,7 +188,11 @@ def converge(module):
     if params["require_socket"] and converger.require_socket():
         actions.append({"verb": "restart", "what": f"Lima VM {lima.name} (its Docker socket was dead)"})
     running = params["state"] == "started" or (status == "Running" and params["state"] == "present")
-    notes = [f"The VM starts and stops with `limactl start {lima.name}` and `limactl stop {lima.name}`."] if "create" in names else []
+    notes = []
+    if "create" in names:
+        notes = [f"The VM starts and stops with `limactl start {lima.name}` and `limactl stop {lima.name}`."]
+    elif params["state"] == "stopped" and status is not None:
+        notes = [f"The VM {lima.name} is stopped and kept, with its containers and images; `cai uninstall --purge` deletes it."]
     return {"changed": bool(actions), "running": running, "actions": actions, "diff": diff, "notes": notes, **state}
 
 
@@ -188,6 +210,7 @@ def main():
             "create_timeout": {"type": "int", "default": 3600},
             "start_timeout": {"type": "int", "default": 1800},
             "settle": {"type": "float", "default": 15.0},
+            "report": {"type": "bool", "default": False},
         },
         required_if=[("state", "present", ["config"]), ("state", "started", ["config"])],
         supports_check_mode=True,
@@ -197,6 +220,9 @@ def main():
     try:
         module.exit_json(**converge(module))
     except LimaError as error:
+        if module.params["report"]:
+            found = {"part": "VM", "status": "fail", "found": error.message, "hint": error.hint}
+            module.exit_json(changed=False, running=False, findings=[found])
         module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
 
 

@@ -29,6 +29,7 @@ options:
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
   minimum_disk: {type: int, default: 20, description: GiB that must be free where the VM has no disk yet.}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report, and never fail for them."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: none, description: nothing is changed}
@@ -38,6 +39,7 @@ EXAMPLES = r"""
     name: containai-secure
 """
 RETURN = r"""
+findings: {type: list, elements: dict, returned: success, description: parts of a health report, sample: [{part: this machine, status: pass, found: Darwin, hint: ""}]}
 host:
   description: what was found
   returned: success
@@ -188,6 +190,16 @@ def look(params, module):
     }  # fmt: skip
 
 
+def finding(status, found, hint=""):
+    return {"part": "this machine", "status": status, "found": found, "hint": hint}
+
+
+def findings(host):
+    if host["missing"]:
+        return [finding("fail", f"missing: {', '.join(host['missing'])}", "run `cai setup`")]
+    return [finding("pass", f"{host['system']} on {host['architecture']}, Lima {host['lima_version']}, docker CLI {host['docker']}")]
+
+
 def check_missing(missing, system, problem, module):
     if missing and system == "Linux":
         refuse(f"Missing on this host: {', '.join(missing)}. On Linux these are not installed by this role.", "install Lima 2.0 or newer, QEMU and a docker CLI (`sudo apt-get install docker-cli qemu-system`)")
@@ -209,12 +221,16 @@ def main():
             "minimum_macos": {"type": "str", "default": "13.5"},
             "minimum_lima": {"type": "str", "default": "2.0.0"},
             "minimum_disk": {"type": "int", "default": 20},
+            "report": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(changed=False, host=look(module.params, module))
+        host = look(module.params, module)
+        module.exit_json(changed=False, host=host, findings=findings(host))
     except LimaError as error:
+        if module.params["report"]:
+            module.exit_json(changed=False, host={}, findings=[finding("fail", error.message, error.hint)])
         module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
 
 

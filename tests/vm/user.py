@@ -1,0 +1,73 @@
+"""The ordinary user of the scenario, whom limactl asks for: made when the tests run as root, and taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.hosts import paths
+from tests.hosts.shell import HostError, run, say
+
+NAME = "caivm"
+
+
+@dataclass(frozen=True)
+class User:
+    """Runs programs with a home of their own; the folder's name is short, for the sockets in it."""
+
+    name: str
+    home: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, argv: Sequence[str | Path]) -> list[str]:
+        """The command as this user, in an environment of its own."""
+        settings = {"HOME": str(self.home), "USER": self.name, "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **self.env}
+        words = ["env", "-i", *(f"{key}={value}" for key, value in settings.items()), *map(str, argv)]
+        return ["runuser", "-u", self.name, "--", *words] if os.geteuid() == 0 else words
+
+    def run(self, argv: Sequence[str | Path], timeout: float = 120, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        """Run it and keep its output."""
+        done = subprocess.run(self.command(argv), input=stdin, capture_output=True, check=False, timeout=timeout, cwd="/")
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[User]:
+    """The user; gone at the end, with everything of his."""
+    home = Path(tempfile.mkdtemp(prefix="caivm", dir="/tmp"))
+    made = os.geteuid() == 0
+    name = f"{NAME}{paths.tag()}" if made else pwd.getpwuid(os.getuid()).pw_name
+    try:
+        if made:
+            with contextlib.suppress(HostError):
+                run(["userdel", name])
+            run(["useradd", "--home-dir", home, "--no-create-home", "--shell", "/bin/bash", name])
+            run(["chown", name, home])
+        yield User(name, home)
+    finally:
+        if made:
+            with contextlib.suppress(HostError):
+                run(["userdel", name])
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def ansible_playbook(user: User) -> list[str | Path]:
+    """An ansible-playbook that this user may run; a Python below root's home is none, so a venv is made of the system's."""
+    own = [sys.executable, "-m", "ansible", "playbook"]
+    if user.run([*own, "--version"]).returncode == 0:
+        return list(own)
+    venv = paths.CACHE / "vm" / "venv"
+    python = venv / "bin" / "python"
+    if user.run([python, "-m", "ansible", "playbook", "--version"]).returncode != 0:
+        say(f"{sys.executable} is not for ordinary users: making a venv of the system's Python")
+        run(["/usr/bin/python3", "-m", "venv", "--clear", "--without-pip", venv])
+        run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "ansible-core>=2.18,<2.21"])
+    return [python, "-m", "ansible", "playbook"]
