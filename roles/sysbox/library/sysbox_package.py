@@ -52,13 +52,19 @@ version: {type: str, returned: always, description: the version installed before
 DROP_IN = "/etc/systemd/system/sysbox-mgr.service.d/10-containai.conf"
 UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
 DOWNLOADS = "/var/lib/containai/downloads"
+OTHER_SOCKET = "/var/run/docker.sock"
+SUBIDS = ("/etc/subuid", "/etc/subgid")
 
 
 def sysbox_containers(sockets):
     """Return the names of the running containers under sysbox-runc, of every engine that answers."""
     names = []
     for path in dict.fromkeys(os.path.realpath(path) for path in sockets if os.path.exists(path)):
-        for item in ask(path, "/containers/json") or []:
+        try:
+            items = ask(path, "/containers/json") or []
+        except PermissionError:  # a dry run by an ordinary user; the run itself is root's
+            continue
+        for item in items:
             detail = ask(path, f"/containers/{item['Id']}/json") or {}
             if detail.get("HostConfig", {}).get("Runtime") == "sysbox-runc":
                 names.append(detail.get("Name", item["Id"][:12]).lstrip("/"))
@@ -112,8 +118,10 @@ def converge(module):
     step, warning = decide(params, current, finished)
     if warning:
         module.warn(warning)
+    if step and not params["sha256"].get(params["architecture"]):
+        raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", "set it: `-e '{\"sysbox_sha256\": {\"%s\": \"...\"}}'`" % params["architecture"], "precondition")
     if step in ("upgrade", "downgrade"):
-        refuse_live(params, current, [params["socket"], "/var/run/docker.sock"])
+        refuse_live(params, current, [params["socket"], OTHER_SOCKET])
     actions, diff = [], []
     wanted, there = drop_in(params["socket"]).encode(), read(DROP_IN)
     if there != wanted:
@@ -124,9 +132,12 @@ def converge(module):
     sleeping = [] if step else idle_units()
     if sleeping:
         actions.append({"verb": "start", "what": " ".join(sleeping)})
+    unsettled = Record().unsettled("sysbox") and not step  # a run was killed between dpkg's end and the record
+    if unsettled and not module.check_mode:
+        Record().settle("sysbox")
     if actions and not module.check_mode:
         apply(module, step, there if there != wanted else None, wanted if there != wanted else None, sleeping)
-    return {"changed": bool(actions), "actions": actions, "diff": diff, "version": current or ""}
+    return {"changed": bool(actions) or unsettled, "actions": actions, "diff": diff, "version": current or ""}
 
 
 def apply(module, step, there, wanted, sleeping):
@@ -134,10 +145,7 @@ def apply(module, step, there, wanted, sleeping):
     record = Record()
     deb = None
     if step:  # everything that can be refused is refused before the first change
-        sha256 = params["sha256"].get(params["architecture"])
-        if not sha256:
-            raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", "set it: `-e '{\"sysbox_sha256\": {\"%s\": \"...\"}}'`" % params["architecture"], "precondition")
-        deb = fetch(params["source"], sha256, DOWNLOADS, params["progress"])
+        deb = fetch(params["source"], params["sha256"][params["architecture"]], DOWNLOADS, params["progress"])
         check_deb(deb, params["version"], params["architecture"])
     if wanted is not None:
         record.note_file(DROP_IN, there, wanted)
@@ -152,7 +160,7 @@ def apply(module, step, there, wanted, sleeping):
         if record.unsettled("sysbox"):
             record.settle("sysbox")
         single_subid_line()
-    elif wanted is not None and not sysbox_containers([params["socket"], "/var/run/docker.sock"]):
+    elif wanted is not None and not sysbox_containers([params["socket"], OTHER_SOCKET]):
         systemctl("restart", "sysbox.service")
     wake(module, sleeping or idle_units())
 
@@ -170,7 +178,7 @@ def wake(module, sleeping):
 
 def single_subid_line():
     """Repeated installs leave a `sysbox:` line each, and sysbox-mgr takes none of two."""
-    for path in ("/etc/subuid", "/etc/subgid"):
+    for path in SUBIDS:
         lines = (read(path) or b"").decode().splitlines(keepends=True)
         ours = [line for line in lines if line.startswith("sysbox:")]
         if len(ours) > 1:
@@ -206,7 +214,7 @@ def remove(module):
     ours = PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
     if current is None or not ours:
         return {"changed": False, "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [], "version": current or ""}
-    names = sysbox_containers([params["socket"], "/var/run/docker.sock"])
+    names = sysbox_containers([params["socket"], OTHER_SOCKET])
     if names and not params["restart_containers"]:
         raise Failure(f"Sysbox cannot be removed while its containers run: {', '.join(names)}.", f"stop them with `docker stop {' '.join(names)}`, then run `cai uninstall` again", "precondition")
     if not module.check_mode:
@@ -240,7 +248,7 @@ def main():
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.", hint="run `df -h / /var /run`, make room or mend the mount, then try again", failure="failed")
+        module.fail_json(msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.", hint="run `df -h / /var /run`, make room or mend the mount, then try again", failure="failed")
 
 
 if __name__ == "__main__":

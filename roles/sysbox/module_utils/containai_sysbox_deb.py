@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +17,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
 APT_WAIT_SECONDS = 300
 LARGEST = 512 << 20
+DOCKER_SETTINGS, SCRATCH = "/etc/docker", "/run"
 # What the package's scripts look for, by regular expression and four spaces deep: with all three there, they leave Docker alone.
 SHADOW = {
     "runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}},
@@ -46,7 +49,7 @@ def fetch(source, sha256, folder, progress=""):
     target = os.path.join(folder, f"sysbox-ce-{sha256[:16]}.deb")
     if os.path.exists(target) and digest_of(target) == sha256:
         return target
-    url = source if "://" in source else f"file://{os.path.abspath(source)}"
+    url = source if "://" in source else pathlib.Path(os.path.abspath(source)).as_uri()
     fd, partial = tempfile.mkstemp(prefix=".download-", dir=folder)
     try:
         with os.fdopen(fd, "wb") as handle, urllib.request.urlopen(url, timeout=60) as answer:
@@ -54,10 +57,10 @@ def fetch(source, sha256, folder, progress=""):
         if found != sha256:
             raise Failure(
                 f"The Sysbox package from {source} has the sha256 {found}; {sha256} is needed. It was thrown away.",
-                "fetch it again; for another build set its checksum: `-e '{\"sysbox_sha256\": {\"amd64\": \"...\"}}'`",
+                "run `cai setup` again; for another build set its checksum: `-e '{\"sysbox_sha256\": {\"amd64\": \"...\"}}'`",
             )
         os.rename(partial, target)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         code = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else reason
         raise Failure(
@@ -136,14 +139,14 @@ def newer(one, other):
 
 def in_shadow(argv):
     """Run a command with /etc/docker covered, for this command and its children only, by a scratch folder."""
-    os.makedirs("/etc/docker", exist_ok=True)
-    scratch = tempfile.mkdtemp(prefix="containai-shadow-", dir="/run")
+    os.makedirs(DOCKER_SETTINGS, exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix="containai-shadow-", dir=SCRATCH)
     try:
         with open(os.path.join(scratch, "daemon.json"), "w", encoding="ascii") as handle:
             json.dump(SHADOW, handle, indent=4)
             handle.write("\n")
-        script = 'mount --bind "$0" /etc/docker; exec "$@"'
-        return run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, scratch, *argv])
+        script = 'mount --bind "$0" "$1"; shift; exec "$@"'
+        return run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, scratch, DOCKER_SETTINGS, *argv])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -161,7 +164,7 @@ def install(deb):
     if result.returncode != 0:
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
-        lines = "\n".join((result.stderr or result.stdout).strip().splitlines()[-6:])
+        lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
         raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again")
 
 
