@@ -72,7 +72,9 @@ def run(argv, **more):
 
 
 def tail(result, lines=6):
-    return "\n".join((result.stderr or result.stdout).strip().splitlines()[-lines:])
+    """The end of what a command said; dpkg's own words come on apt's standard output."""
+    said = [line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip() and "delaying package configuration" not in line]
+    return "\n".join(said[-lines:])
 
 
 def apt(*arguments):
