@@ -26,7 +26,7 @@ def tracked():
     listed = run(
         "git", "ls-files", "--cached", "--others", "--exclude-standard", *BUNDLED, "ansible.cfg", cwd=REPOSITORY
     )
-    return {name for name in listed.splitlines() if (REPOSITORY / name).exists()}
+    return {name for name in listed.splitlines() if (REPOSITORY / name).exists() and "__pycache__" not in name}
 
 
 @pytest.fixture(scope="module")
