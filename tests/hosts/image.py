@@ -43,7 +43,42 @@ chroot "$root" update-ca-certificates >/dev/null
 """
 
 
+_BASES = {"bookworm": "debian:bookworm", "trixie": "debian:trixie", "noble": "ubuntu:24.04"}
+
+
+def _bootstraps(suite: str) -> bool:
+    """Whether this machine can make the image from its own apt sources; a laptop starts from a registry's image."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    try:
+        return bool(aptsources.sources(suite))
+    except HostError:
+        return False
+
+
+def _dockerfile(suite: str) -> str:
+    """The same contents, on top of the distribution's image from a registry."""
+    install = "apt-get install -y --no-install-recommends"
+    excluded = " ".join(f"path-exclude={pattern}" for pattern in _LEAVE_OUT)
+    return f"""FROM {_BASES[suite]}
+ENV DEBIAN_FRONTEND=noninteractive
+RUN rm -f /etc/apt/apt.conf.d/docker-clean /usr/sbin/policy-rc.d && userdel -r ubuntu 2>/dev/null; \\
+    printf '%s\\n' {excluded} >/etc/dpkg/dpkg.cfg.d/test-host && \\
+    apt-get update && {install} {_PACKAGES + _EXTRA[suite]} && {install} --download-only {_LATER[suite]}
+RUN sh -s / <<'FINISH'
+{_FINISH}FINISH
+"""
+
+
+def _pull(suite: str, image: str) -> str:
+    say(f"building the {suite} host image on {_BASES[suite]}")
+    engine.docker("build", "--tag", image, "-", stdin=_dockerfile(suite), timeout=900)
+    return image
+
+
 def _recipe(suite: str) -> str:
+    if not _bootstraps(suite):
+        return hashlib.sha256(_dockerfile(suite).encode()).hexdigest()[:12]
     texts = [
         suite,
         _PACKAGES + _EXTRA[suite],
@@ -126,6 +161,8 @@ def ensure(suite: str) -> str:
     image = name(suite)
     if engine.docker("images", "-q", image):
         return image
+    if not _bootstraps(suite):
+        return _pull(suite, image)
     archive = build(suite)
     with _alone(f"{suite}-load"):
         if engine.docker("images", "-q", image):

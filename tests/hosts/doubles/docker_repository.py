@@ -17,7 +17,9 @@ from ..shell import run
 
 # Name there: name at Debian (bookworm; newer ones have the CLI in a package of its own). None: an empty package.
 PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": None, "containerd.io": "containerd"}
-_CONTROL = "Package: {name}\nVersion: 0\nArchitecture: all\nMaintainer: test suite <root@localhost>\nDescription: DOUBLE\n"
+_CONTROL = (
+    "Package: {name}\nVersion: 0\nArchitecture: all\nMaintainer: test suite <root@localhost>\nDescription: DOUBLE\n"
+)
 _DROPPED = ("Source", "Conflicts", "Replaces", "Breaks", "Provides", "Recommends", "Suggests", "Built-Using")
 
 
@@ -59,7 +61,15 @@ def _renamed(control: str, name: str) -> str:
     kept, keep = [], True
     for line in control.splitlines():
         keep = keep if line.startswith(" ") else line.partition(":")[0] not in (*_DROPPED, "Package", "Version")
-        kept += [re.sub(r"containerd \([^)]*\)|\bcontainerd\b(?!\.io)", "containerd.io", line) if line.startswith("Depends") else line] if keep else []
+        kept += (
+            [
+                re.sub(r"containerd \([^)]*\)|\bcontainerd\b(?!\.io)", "containerd.io", line)
+                if line.startswith("Depends")
+                else line
+            ]
+            if keep
+            else []
+        )
     return "\n".join([f"Package: {name}", "Version: 5:99.0.0-1~double", *kept, ""])
 
 
