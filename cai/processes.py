@@ -44,19 +44,23 @@ def descendants(parent: int) -> list[int]:
 def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float = 1.2) -> None:
     """Ask the processes below one to end, and make them when they have not within `patience` seconds.
 
-    Those of another user (a module under sudo) are handed to `as_root`.
+    Those of another user (a module under sudo) are handed to `as_root`, nearest first.
     """
-    found = _frozen(parent)
-    # The nearest is Ansible itself: it stays frozen, lest it start a next worker.
-    for pid in found[1:]:
-        _send(pid, signal.SIGTERM)
-        _send(pid, signal.SIGCONT)
     deadline = time.monotonic() + patience
-    while _alive(found[1:]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    foreign = [pid for pid in _alive(found) if not _send(pid, signal.SIGKILL)]
+    found = _frozen(parent)
+    busy = {above for _, above in _table()}
+    for pid in found[1:]:  # the nearest is Ansible itself: it stays frozen, lest it start a next worker
+        if pid not in busy:
+            # A module that gets one SIGINT clears away its temporary folder; a second would interrupt that.
+            _send(pid, signal.SIGINT)
+        _send(pid, signal.SIGCONT)
+    foreign = [pid for pid in found if not _send(pid, 0)]
     if foreign:
         as_root(foreign)
+    while _alive(found[1:]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in _alive(found):
+        _send(pid, signal.SIGKILL)
 
 
 def _frozen(parent: int) -> list[int]:
@@ -77,8 +81,8 @@ def _alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if pid in now]
 
 
-def _send(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; tell whether that was ours to do."""
+def _send(pid: int, number: int) -> bool:
+    """Send a signal (0 only asks); tell whether that was ours to do."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

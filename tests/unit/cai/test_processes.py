@@ -8,10 +8,11 @@ import pytest
 
 from cai import processes
 
-# A child, and a grandchild in a session of its own, as Ansible's workers are; both deaf to SIGTERM.
+# A child, and a grandchild in a session of its own, as Ansible's workers are; both deaf to a polite signal.
 STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 if len(sys.argv) == 1:
     subprocess.Popen([sys.executable, __file__, "inner"], start_new_session=True)
 print(os.getpid(), flush=True)
@@ -19,7 +20,7 @@ time.sleep(60)
 """
 
 
-def test_everything_below_a_process_ends_even_what_ignores_sigterm(tmp_path):
+def test_everything_below_a_process_ends_even_what_ignores_signals(tmp_path):
     script = tmp_path / "stubborn.py"
     script.write_text(STUBBORN)
     with subprocess.Popen(

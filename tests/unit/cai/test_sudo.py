@@ -86,10 +86,10 @@ def test_no_terminal_is_said(fake, monkeypatch):
     assert "sudo cai setup" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("secret", "expected"), [("right", "right|-S -k -p  kill -TERM 7 8"), (None, "|-n kill -TERM 7 8")]
-)
+@pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  sh -c"), (None, "|-n sh -c")])
 def test_roots_processes_end_through_sudo(fake, secret, expected):
     path = fake()
     sudo.end([7, 8], secret)
-    assert path.with_suffix(".ended").read_text() == expected + "\n"
+    ended = path.with_suffix(".ended").read_text()
+    assert ended.startswith(expected)
+    assert ended.endswith(" sh 7 8\n")
