@@ -28,7 +28,7 @@ module = importlib.util.module_from_spec(importlib.util.spec_from_loader("docker
 loader.exec_module(module)
 module.UDP_IDLE_SECONDS = float(sys.argv[4])
 listener = socket.socket(fileno=int(sys.argv[3]))
-getattr(module, sys.argv[2])(listener, ("127.0.0.1", int(sys.argv[5])))
+getattr(module, sys.argv[2])(listener, (sys.argv[6], int(sys.argv[5])))
 """
 
 
@@ -42,18 +42,19 @@ def relay() -> Any:
     """Start a relay: relay('tcp', backend's port) gives the port that it listens on."""
     running = []
 
-    def start(proto: str, backend: int, idle: float = 90.0) -> int:
+    def start(proto: str, backend: int, idle: float = 90.0, container: str = "127.0.0.1") -> int:
         kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
         with socket.socket(socket.AF_INET, kind) as listener:
             listener.bind(("127.0.0.1", 0))
             if proto == "tcp":
                 listener.listen()
-            argv = [sys.executable, "-c", RELAY, str(PROGRAM), f"relay_{proto}", str(listener.fileno()), str(idle), str(backend)]
+            argv = [sys.executable, "-c", RELAY, str(PROGRAM), f"relay_{proto}", str(listener.fileno()), str(idle), str(backend), container]
             running.append(subprocess.Popen(argv, pass_fds=[listener.fileno()], stderr=subprocess.PIPE))
             return listener.getsockname()[1]
 
     yield start
     for process in running:
+        assert process.poll() is None, "the relay ended by itself"
         end(process)
 
 
@@ -238,6 +239,14 @@ def test_a_closed_backend_does_not_end_the_relay(relay: Any) -> None:
                     continue
             else:
                 raise AssertionError("nothing came through")
+
+
+def test_a_container_that_cannot_be_reached_does_not_end_the_relay(relay: Any) -> None:
+    port = relay("udp", 9, idle=0.2, container="255.255.255.255")  # a broadcast address takes a right that the relay does not ask for
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        for _ in range(8):
+            client.sendto(b"lost", ("127.0.0.1", port))
+            time.sleep(0.1)
 
 
 # The whole program. "The machine" is PID 1 of a process namespace of its own, in this test's network namespace.
