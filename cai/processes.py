@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def _table() -> list[tuple[int, int]]:
-    """List (pid, parent pid) of all processes: from /proc, or from ps where there is none (macOS)."""
+def _table() -> list[tuple[int, int, str]]:
+    """List (pid, parent, state) of all processes: from /proc, or from ps where there is none (macOS)."""
     if not Path("/proc/self/stat").exists():
         listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=False)
-        rows = map(str.split, listed.stdout.splitlines())
-        return [(int(row[0]), int(row[1])) for row in rows if len(row) > 2 and not row[2].startswith("Z")]
+        rows = [row.split() for row in listed.stdout.splitlines()]
+        return [(int(row[0]), int(row[1]), row[2][0]) for row in rows if len(row) > 2 and row[2][0] != "Z"]
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -24,14 +24,14 @@ def _table() -> list[tuple[int, int]]:
                 # The name in parentheses may hold spaces and parentheses of its own.
                 fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 if fields[0] != "Z":
-                    found.append((int(folder.name), int(fields[1])))
+                    found.append((int(folder.name), int(fields[1]), fields[0]))
     return found
 
 
 def descendants(parent: int) -> list[int]:
     """List all processes below one, nearest first."""
     children: dict[int, list[int]] = {}
-    for pid, above in _table():
+    for pid, above, _ in _table():
         children.setdefault(above, []).append(pid)
     found: list[int] = []
     level = children.get(parent, [])
@@ -48,15 +48,16 @@ def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float =
     """
     deadline = time.monotonic() + patience
     found = _frozen(parent)
-    busy = {above for _, above in _table()}
+    busy = {above for _, above, _ in _table()}
     for pid in found[1:]:  # the nearest is Ansible itself: it stays frozen, lest it start a next worker
         if pid not in busy:
             # A module that gets one SIGINT clears away its temporary folder; a second would interrupt that.
             _send(pid, signal.SIGINT)
         _send(pid, signal.SIGCONT)
-    foreign = [pid for pid in found if not _send(pid, 0)]
-    if foreign:
-        as_root(foreign)
+    for _ in range(2):  # again for what sudo was just starting
+        foreign = [pid for pid in descendants(parent) if not _send(pid, 0)]
+        if foreign:
+            as_root(foreign)
     while _alive(found[1:]) and time.monotonic() < deadline:
         time.sleep(0.05)
     for pid in _alive(found):
@@ -70,14 +71,17 @@ def _frozen(parent: int) -> list[int]:
         new = [pid for pid in descendants(parent) if pid not in found]
         if not new:
             break
-        for pid in new:
-            _send(pid, signal.SIGSTOP)
+        ours = {pid for pid in new if _send(pid, signal.SIGSTOP)}
         found += new
+        deadline = time.monotonic() + 0.3
+        # A process stops when it next leaves the kernel, and a fork under way is completed before.
+        while time.monotonic() < deadline and any(pid in ours and state not in "Tt" for pid, _, state in _table()):
+            time.sleep(0.005)
     return found
 
 
 def _alive(pids: list[int]) -> list[int]:
-    now = {pid for pid, _ in _table()} if pids else set()
+    now = {pid for pid, _, _ in _table()} if pids else set()
     return [pid for pid in pids if pid in now]
 
 

@@ -38,7 +38,7 @@ def test_everything_below_a_process_ends_even_what_ignores_signals(tmp_path):
         deadline = time.monotonic() + 5
         while processes.descendants(parent.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not pids & {pid for pid, _ in processes._table()}
+        assert not pids & {pid for pid, _, _ in processes._table()}
 
 
 # Starts a process in a new session every few milliseconds, as Ansible does with a worker for each task.
@@ -51,7 +51,7 @@ while True:
 
 def test_nothing_escapes_that_starts_at_the_last_moment():
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
-    for delay in (0.3, 0.35):
+    for delay in (0.3, 0.33, 0.36):
         with subprocess.Popen([sys.executable, "-c", code]) as parent:
             time.sleep(delay)
             processes.end_all(parent.pid, lambda pids: None, patience=0.5)
@@ -64,11 +64,11 @@ def test_processes_of_others_are_handed_on(monkeypatch):
         if pid == 9:
             raise PermissionError
 
-    monkeypatch.setattr(processes, "_table", lambda: [(7, 1), (8, 7), (9, 8)])
+    monkeypatch.setattr(processes, "_table", lambda: [(7, 1, "T"), (8, 7, "T"), (9, 8, "S")])
     monkeypatch.setattr(processes.os, "kill", kill)
     foreign = []
     processes.end_all(7, foreign.extend, patience=0)
-    assert foreign == [9]
+    assert set(foreign) == {9}
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to compare with")
