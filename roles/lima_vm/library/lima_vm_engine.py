@@ -18,9 +18,9 @@ description:
     have a user namespace of its own and a file system of sysbox-fs.
   - The image is made of the guest's own C(cat), so no registry is asked. Image and container are removed again.
 options:
-  docker: {type: path, required: true, description: Path of the docker CLI.}
+  docker: {type: str, required: true, description: Path of the docker CLI.}
   context: {type: str, required: true, description: The docker context.}
-  ssh_config: {type: path, required: true, description: Lima's ssh.config.}
+  ssh_config: {type: str, required: true, description: Lima's ssh.config.}
   ssh_host: {type: str, required: true, description: "The guest's name in it, such as C(lima-containai-secure)."}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
 attributes:

@@ -33,7 +33,7 @@ options:
     choices: [present, started, stopped, absent]
     description: C(absent) destroys the guest's data; C(stopped) keeps it.
   config: {type: str, default: '', description: The wanted lima.yaml; a self-contained template. Needed with I(state=present) and I(state=started).}
-  limactl: {type: path, default: '', description: Absolute path of limactl; may be empty in check mode.}
+  limactl: {type: str, default: '', description: Absolute path of limactl; may be empty in check mode.}
   home: {type: path, required: true, description: LIMA_HOME.}
   recreate: {type: bool, default: false, description: Delete and create the instance where only that applies a change.}
   require_socket: {type: bool, default: false, description: "Docker must answer on the forwarded socket; it is restarted once for that, then the module fails."}
