@@ -161,7 +161,7 @@ def link_of(subnet, routes):
         network = ipaddress.IPv4Network(subnet)
         machine, engine = itertools.islice(network.hosts(), 2)  # not all: a wide network has millions
     except ValueError as error:
-        raise Refusal(f"docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`", "precondition") from error
+        raise Refusal(f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`", "precondition") from error
     for line in routes.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 8 or fields[0] == "cai0" or fields[7] == "00000000":
