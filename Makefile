@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule test-vm clean
+.PHONY: help demo test lint unit molecule test-vm docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ unit: $(READY) ## Unit tests
 
 molecule: $(READY) ## The Molecule scenarios
 	@$(BIN)/python -m tests.hosts.session molecule
+
+docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
+	@$(BIN)/python scripts/docs.py
 
 clean: ## Remove what all of this made, the private engine first
 	@$(PYTHON) -m tests.hosts engine down
