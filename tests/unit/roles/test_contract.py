@@ -1,0 +1,251 @@
+"""What holds for every role and module: names, specifications, documentation and messages."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts import docs
+from tests.unit.roles.conftest import REPOSITORY, ROLES, load_module
+
+NAMES = sorted(path.parent.name for path in ROLES.glob("*/tasks"))
+MODULES = sorted(path.stem for path in ROLES.glob("*/library/*.py"))
+SOURCES = sorted([*ROLES.glob("*/library/*.py"), *ROLES.glob("*/module_utils/*.py")])
+FILES = sorted(path for path in ROLES.glob("*/tasks/*.yml"))
+RAISED = {"Failure", "Refusal", "Problem"}
+FAILURES = {"unsupported", "precondition", "gate", "failed"}
+
+
+def load(path: Path) -> Any:
+    return (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
+
+
+def specification(role: str) -> dict[str, dict[str, Any]]:
+    return docs.options(ROLES / role)
+
+
+def everything(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every (key, value) below a YAML node."""
+    if isinstance(node, dict):
+        yield from node.items()
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from everything(value)
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_specification_and_defaults_agree(role: str) -> None:
+    defaults = load(ROLES / role / "defaults" / "main.yml")
+    spec = {name: option["default"] for name, option in specification(role).items() if not option.get("required")}
+    assert defaults == spec
+    assert list(defaults) == [name for name in specification(role) if name in defaults]
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_option_says_what_it_means(role: str) -> None:
+    for name, option in specification(role).items():
+        assert option["description"].rstrip().endswith((".", ")")), name
+        assert option["type"], name
+        assert option["type"] != "list" or option["elements"], name
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_variable_has_the_roles_name(role: str) -> None:
+    assert [name for name in specification(role) if not name.startswith(f"{role}_")] == []
+    internal = load(ROLES / role / "vars" / "main.yml")
+    assert [name for name in internal if not name.startswith(f"__{role}_")] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_what_tasks_keep_has_the_roles_name(file: Path) -> None:
+    role = file.parts[-3]
+    for key, value in everything(load(file)):
+        if key == "register":
+            assert value.startswith(f"__{role}_")
+        elif key in ("set_fact", "ansible.builtin.set_fact"):
+            assert all(name.startswith(f"__{role}_") for name in value if name != "cacheable")
+        elif key == "loop_var":
+            assert value.startswith(f"__{role}_")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_every_task_is_a_line_of_progress(file: Path) -> None:
+    tasks = load(file)
+    for task in [*tasks, *itertools.chain.from_iterable(task.get("block", []) for task in tasks)]:
+        assert re.fullmatch(r"[A-Z].*[^.\s]", task["name"]), task
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_main_holds_includes_only(role: str) -> None:
+    for task in load(ROLES / role / "tasks" / "main.yml"):
+        assert {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"} & set(task), task["name"]
+
+
+class Stopped(Exception):
+    """The module said what it takes."""
+
+
+def argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    taken = {}
+
+    def stop(**more: Any) -> None:
+        taken.update(more)
+        raise Stopped
+
+    module = load_module(name)
+    monkeypatch.setattr(module, "AnsibleModule", stop)
+    with pytest.raises(Stopped):
+        module.main()
+    return taken
+
+
+def normal(option: dict[str, Any]) -> dict[str, Any]:
+    keys = {"type": "str", "required": False, "default": None, "choices": None, "elements": None}
+    return {key: option.get(key, default) for key, default in keys.items()}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_documentation_and_arguments_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = yaml.safe_load(load_module(name).DOCUMENTATION)
+    taken = argument_spec(name, monkeypatch)
+    assert documented["module"] == name
+    assert {key: normal(option) for key, option in documented["options"].items()} == {key: normal(option) for key, option in taken["argument_spec"].items()}
+    assert all(option["description"] for option in documented["options"].values())
+    assert documented["short_description"]
+    assert documented["description"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_honours_check_mode_and_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    attributes = yaml.safe_load(load_module(name).DOCUMENTATION)["attributes"]
+    assert attributes["check_mode"]["support"] == "full"
+    assert attributes["diff_mode"]["support"] in ("full", "none")
+    assert attributes["diff_mode"]["support"] == "full" or attributes["diff_mode"]["description"]
+    assert argument_spec(name, monkeypatch)["supports_check_mode"] is True
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_would_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = argument_spec(name, monkeypatch)["argument_spec"]
+    examples = [example[name] or {} for example in yaml.safe_load(load_module(name).EXAMPLES) if name in example]
+    assert examples
+    for example in examples:
+        assert set(example) <= set(options)
+        assert {key for key, option in options.items() if option.get("required")} <= set(example)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_result_is_documented(name: str) -> None:
+    for key, value in yaml.safe_load(load_module(name).RETURN).items():
+        assert {"type", "returned", "description"} <= set(value), key
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_starts_with_its_roles_name(name: str) -> None:
+    (path,) = ROLES.glob(f"*/library/{name}.py")
+    role = path.parts[-3]
+    assert name == role or name.startswith(f"{role}_")
+
+
+def text_of(node: ast.AST | None, names: dict[str, ast.AST]) -> str | None:
+    """What a text says, {} for what is only known at run time; None where all of it is."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return text_of(node.left, names)
+    if isinstance(node, ast.Name) and node.id in names:
+        return text_of(names.pop(node.id), names)
+    return None
+
+
+def calls(path: Path) -> Iterator[tuple[ast.Call, dict[str, ast.AST]]]:
+    """Yield every call of a file, with the texts that its function gives names to."""
+    tree = ast.parse(path.read_text())
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+        names = {node.targets[0].id: node.value for node in [*(n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)), *assigned]}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call):
+                yield node, dict(names)
+
+
+def called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_every_failure_says_its_kind_and_the_way_out(path: Path) -> None:
+    for node, names in calls(path):
+        if called(node) != "fail_json":
+            continue
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if None in given:
+            continue  # **result: checked where it is made
+        assert {"msg", "hint", "failure"} <= set(given), f"{path.name}:{node.lineno}"
+        kind = text_of(given["failure"], names)
+        assert kind is None or kind in FAILURES, f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_every_message_is_a_sentence_and_every_hint_has_a_command(path: Path) -> None:
+    for node, names in calls(path):
+        where = f"{path.name}:{node.lineno}"
+        if called(node) == "fail_json":
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            message, hint = text_of(given.get("msg"), dict(names)), text_of(given.get("hint"), dict(names))
+        elif called(node) in RAISED:
+            message = text_of(node.args[0] if node.args else None, dict(names))
+            hint = text_of(node.args[1] if len(node.args) > 1 else None, dict(names))
+            kind = text_of(node.args[2] if len(node.args) > 2 else None, dict(names))
+            assert kind is None or kind in FAILURES, where
+        else:
+            continue
+        if message is not None and message != "{}":
+            first = message.splitlines()[0]
+            assert re.match(r"[A-Z{`/]|apt |systemd ", first), (where, first)
+            assert first.endswith((".", ":", "}", "?")), (where, first)
+            assert "traceback" not in message.lower(), where
+        if hint is not None and hint != "{}":
+            assert re.search(r"`[^`]+`", hint), (where, hint)
+
+
+def test_the_test_above_sees_something() -> None:
+    seen = [called(node) for path in SOURCES for node, _ in calls(path)]
+    assert seen.count("fail_json") >= 10
+    assert sum(seen.count(name) for name in RAISED) >= 20
+
+
+@pytest.mark.parametrize("path", docs.wanted(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_generated_documents_are_current(path: Path) -> None:
+    assert path.exists(), "run `make docs`"
+    assert path.read_text() == docs.wanted()[path], "run `make docs`"
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_role_has_a_readme(role: str) -> None:
+    text = (ROLES / role / "README.md").read_text()
+    assert text.startswith(f"# {role}\n")
+    assert "```yaml" in text
+    for name in specification(role):
+        assert f"| `{name}` |" in text
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_readme_names_every_entry_point(role: str) -> None:
+    text = (ROLES / role / "README.md").read_text()
+    used = {
+        match
+        for path in REPOSITORY.glob("playbooks/**/*.yml")
+        for match in re.findall(rf"name: {role}, tasks_from: (\w+)", path.read_text())
+    }
+    assert [name for name in sorted(used) if f"`{name}`" not in text] == []
