@@ -29,6 +29,7 @@ options:
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
   minimum_disk: {type: int, default: 20, description: GiB that must be free where the VM has no disk yet.}
+  missing_ok: {type: bool, default: false, description: "Whether programs may be missing, as for a removal or a health report."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, and never fail for them."}
 attributes:
   check_mode: {support: full}
@@ -54,6 +55,7 @@ LONGEST = "ssh.sock.1234567890123456"  # ssh makes it at first, with 16 random c
 SOCKET_LIMIT = {"Darwin": 104, "Linux": 108}
 DOCKER_DIRS = ("~/.docker/bin", "/Applications/Docker.app/Contents/Resources/bin")
 GIB = 1 << 30
+GET_BREW = "install it as https://brew.sh says, then `cai setup` again"
 
 
 def key(text):
@@ -182,10 +184,10 @@ def look(params, module):
     for name in ("default.yaml", "override.yaml"):
         if os.path.exists(os.path.join(home, "_config", name)):
             module.warn(f"Lima merges {os.path.join(home, '_config', name)} into the VM's settings at every start; what it says is not compared.")
-    if system == "Linux":
+    if system == "Linux" and not params["missing_ok"]:
         check_kvm(module)
     return {
-        "system": system, "architecture": arch, "brew": brew, "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing,
+        "system": system, "architecture": arch, "brew": brew, "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing, "brew_problem": problem,
         "home": home, "directory": folder, "socket": os.path.join(folder, "sock", "docker.sock"),
     }  # fmt: skip
 
@@ -196,18 +198,20 @@ def finding(status, found, hint=""):
 
 def findings(host):
     if host["missing"]:
-        return [finding("fail", f"missing: {', '.join(host['missing'])}", "run `cai setup`")]
+        problem = host["brew_problem"]
+        return [finding("fail", f"missing: {', '.join(host['missing'])}. {problem}".strip(), GET_BREW if problem else "run `cai setup`")]
     return [finding("pass", f"{host['system']} on {host['architecture']}, Lima {host['lima_version']}, docker CLI {host['docker']}")]
 
 
 def check_missing(missing, system, problem, module):
-    if missing and system == "Linux":
+    if not missing or module.params["missing_ok"]:
+        return
+    if system == "Linux":
         refuse(f"Missing on this host: {', '.join(missing)}. On Linux these are not installed by this role.", "install Lima 2.0 or newer, QEMU and a docker CLI (`sudo apt-get install docker-cli qemu-system`)")
-    if missing and problem:
-        hint = "install it as https://brew.sh says, then `cai setup` again"
-        if not module.check_mode:
-            refuse(problem, hint)
-        module.warn(f"{problem} The run itself will stop here until you {hint}.")
+    if problem and not module.check_mode:
+        refuse(problem, GET_BREW)
+    if problem:
+        module.warn(f"{problem} The run itself will stop here until you {GET_BREW}.")
 
 
 def main():
@@ -221,6 +225,7 @@ def main():
             "minimum_macos": {"type": "str", "default": "13.5"},
             "minimum_lima": {"type": "str", "default": "2.0.0"},
             "minimum_disk": {"type": "int", "default": 20},
+            "missing_ok": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -106,6 +106,19 @@ def test_the_dry_run_with_nothing_installed_tells_the_whole_plan_and_makes_nothi
     assert mac.created() == []
 
 
+def test_the_health_report_and_the_removal_of_nothing(mac: Mac) -> None:
+    done = mac.cai("doctor")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    for line in ("missing: lima, docker", "Homebrew is missing", "there is no Lima VM containai-secure", "docker context"):
+        assert line in said
+    assert "undefined" not in said
+    done = mac.cai("uninstall", "--dry-run", "--purge")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to remove" in done.stdout
+    assert "rew" not in done.stdout + done.stderr
+
+
 def refused(mac: Mac, code: int, *texts: str, words: tuple[str, ...] = ()) -> None:
     done = mac.cai("setup", *words)
     said = done.stdout + done.stderr
