@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import engine, host, image, scenarios
-from .doubles import desktop, sysbox_deb, user_image
+from .doubles import desktop, docker_repository, sysbox_deb, user_image
 from .shell import HostError
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -57,6 +57,10 @@ def _desktop_double(asked: argparse.Namespace) -> None:
     desktop.install(asked.name)
 
 
+def _docker_repository(asked: argparse.Namespace) -> None:
+    print(docker_repository.install(asked.name))
+
+
 def _user_image(_: argparse.Namespace) -> None:
     print(user_image.build())
 
@@ -100,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--not-isolating", action="store_true", help="its runtime only runs runc: verification must fail")
     part.add_argument("--out", type=Path, required=True)
     part = add("desktop-double", _desktop_double, "put the Docker Desktop double into a running host")
+    part.add_argument("name")
+    part = add("docker-repository", _docker_repository, "put a double of Docker's apt repository into a bookworm host")
     part.add_argument("name")
     add("user-image", _user_image, "make the registry-free test image; prints the tar for `docker load -i`")
     return parser

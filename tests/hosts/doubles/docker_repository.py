@@ -13,7 +13,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ..shell import run
+from .. import engine, host, paths
+from ..shell import apt_install, run
 
 # Name there: name at Debian (bookworm; newer ones have the CLI in a package of its own). None: an empty package.
 PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": None, "containerd.io": "containerd"}
@@ -21,6 +22,29 @@ _CONTROL = (
     "Package: {name}\nVersion: 0\nArchitecture: all\nMaintainer: test suite <root@localhost>\nDescription: DOUBLE\n"
 )
 _DROPPED = ("Source", "Conflicts", "Replaces", "Breaks", "Provides", "Recommends", "Suggests", "Built-Using")
+
+
+IN_HOST = "/srv/docker-repository"
+
+
+def install(name: str) -> str:
+    """Put the repository into a running bookworm host, made of what its own apt offers; returns the key's fingerprint.
+
+    The fingerprint also stands in `.cache/docker-repository/NAME/fingerprint`, for inventories.
+    """
+    if not shutil.which("gpg"):
+        apt_install("gnupg")
+    work = paths.CACHE / "docker-repository" / name
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    wanted = " ".join(source for source in PACKAGES.values() if source)
+    host.execute(name, "sh", "-ec", f"mkdir -p /var/tmp/debs; cd /var/tmp/debs; apt-get -qq download {wanted}")
+    engine.docker("cp", f"{host.container(name)}:/var/tmp/debs", work / "debs")
+    fingerprint = build(work / "docker-repository", "bookworm", work / "debs")
+    host.copy(name, work / "docker-repository", "/srv/")
+    host.execute(name, "chmod", "-R", "a+rX", IN_HOST)
+    (work / "fingerprint").write_text(fingerprint)
+    return fingerprint
 
 
 def build(out: Path, codename: str, debs: Path) -> str:
