@@ -10,7 +10,17 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_record import Record, read, replace
-from ansible.module_utils.containai_sysbox_deb import PACKAGE, PATH, Failure, check_deb, fetch, install, installed, newer, purge
+from ansible.module_utils.containai_sysbox_deb import (
+    PACKAGE,
+    PATH,
+    Failure,
+    check_deb,
+    fetch,
+    install,
+    installed,
+    newer,
+    purge,
+)
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -119,7 +129,7 @@ def converge(module):
     if warning:
         module.warn(warning)
     if step and not params["sha256"].get(params["architecture"]):
-        raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", "set it: `-e '{\"sysbox_sha256\": {\"%s\": \"...\"}}'`" % params["architecture"], "precondition")
+        raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", f"set it: `-e '{{\"sysbox_sha256\": {{\"{params['architecture']}\": \"...\"}}}}'`", "precondition")
     if step in ("upgrade", "downgrade"):
         refuse_live(params, current, [params["socket"], OTHER_SOCKET])
     actions, diff = [], []
@@ -162,10 +172,10 @@ def apply(module, step, there, wanted, sleeping):
         single_subid_line()
     elif wanted is not None and not sysbox_containers([params["socket"], OTHER_SOCKET]):
         systemctl("restart", "sysbox.service")
-    wake(module, sleeping or idle_units())
+    wake(sleeping or idle_units())
 
 
-def wake(module, sleeping):
+def wake(sleeping):
     if not sleeping:
         return
     systemctl("reset-failed", *UNITS)
