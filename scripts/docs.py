@@ -22,8 +22,8 @@ INTRODUCTION = """\
 
 <!-- Made by scripts/docs.py from roles/*/meta/argument_specs.yml: edit those, then run `make docs`. -->
 
-Set them for one run with `cai setup -e NAME=VALUE`, for every run in `~/.config/containai/config.yml`, and for a fleet in the inventory or
-with `ansible-playbook -e`. A name or a type that is not in this list is refused.
+Set them for one run with `cai setup -e NAME=VALUE`, for every run in `~/.config/containai/config.yml`, and for a
+fleet in the inventory or with `ansible-playbook -e`. A name or a type that is not in this list is refused.
 
 The playbooks themselves read four more:
 
@@ -105,7 +105,9 @@ def wanted() -> dict[Path, str]:
 
 
 def main(argv: list[str]) -> int:
-    stale = {path: text for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text}
+    stale = {
+        path: text for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
     for path, text in stale.items():
         print(f"{'stale' if '--check' in argv else 'made'}: {path.relative_to(ROOT)}")
         if "--check" not in argv:

@@ -14,9 +14,10 @@ import socketserver
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 import ansible.module_utils
 import pytest
@@ -112,7 +113,9 @@ class Commands:
         """Put a shell (or Python) program there; it notes its arguments first."""
         path = self.folder / name
         if python:
-            note = f"import json, sys\nopen({str(self.log)!r}, 'a').write(json.dumps([{name!r}, *sys.argv[1:]]) + '\\n')\n"
+            note = (
+                f"import json, sys\nopen({str(self.log)!r}, 'a').write(json.dumps([{name!r}, *sys.argv[1:]]) + '\\n')\n"
+            )
             interpreter = python if isinstance(python, str) else sys.executable
             path.write_text(f"#!{interpreter} -IS\n{note}{script}\n")
         else:
@@ -170,7 +173,11 @@ class Engine:
                 answer = engine.answers.get(self.path)
                 if callable(answer):
                     answer = answer()
-                raw = answer if isinstance(answer, bytes) else json.dumps({"message": "page not found"} if answer is None else answer).encode()
+                raw = (
+                    answer
+                    if isinstance(answer, bytes)
+                    else json.dumps({"message": "page not found"} if answer is None else answer).encode()
+                )
                 self.send_response(404 if answer is None else 200)
                 self.send_header("Content-Length", str(len(raw)))
                 self.send_header("Connection", "close")

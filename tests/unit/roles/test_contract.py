@@ -87,7 +87,7 @@ def test_main_holds_includes_only(role: str) -> None:
         assert {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"} & set(task), task["name"]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The module said what it takes."""
 
 
@@ -96,11 +96,11 @@ def argument_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def stop(**more: Any) -> None:
         taken.update(more)
-        raise Stopped
+        raise StoppedError
 
     module = load_module(name)
     monkeypatch.setattr(module, "AnsibleModule", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         module.main()
     return taken
 
@@ -115,7 +115,9 @@ def test_documentation_and_arguments_agree(name: str, monkeypatch: pytest.Monkey
     documented = yaml.safe_load(load_module(name).DOCUMENTATION)
     taken = argument_spec(name, monkeypatch)
     assert documented["module"] == name
-    assert {key: normal(option) for key, option in documented["options"].items()} == {key: normal(option) for key, option in taken["argument_spec"].items()}
+    assert {key: normal(option) for key, option in documented["options"].items()} == {
+        key: normal(option) for key, option in taken["argument_spec"].items()
+    }
     assert all(option["description"] for option in documented["options"].values())
     assert documented["short_description"]
     assert documented["description"]
@@ -153,6 +155,11 @@ def test_a_module_starts_with_its_roles_name(name: str) -> None:
     assert name == role or name.startswith(f"{role}_")
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_a_module_is_read_by_the_oldest_python_of_a_supported_host(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 10))  # Ubuntu 22.04's
+
+
 def text_of(node: ast.AST | None, names: dict[str, ast.AST]) -> str | None:
     """What a text says, {} for what is only known at run time; None where all of it is."""
     if isinstance(node, ast.Constant):
@@ -172,8 +179,18 @@ def calls(path: Path) -> Iterator[tuple[ast.Call, dict[str, ast.AST]]]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
-        assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
-        names = {node.targets[0].id: node.value for node in [*(n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)), *assigned]}
+        assigned = [
+            node
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        ]
+        names = {
+            node.targets[0].id: node.value
+            for node in [
+                *(n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)),
+                *assigned,
+            ]
+        }
         for node in ast.walk(function):
             if isinstance(node, ast.Call):
                 yield node, dict(names)

@@ -46,7 +46,9 @@ print(name)
 
 
 @pytest.fixture(params=["stand-in", "real"])
-def module(request: pytest.FixtureRequest, commands: Commands, home: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def module(
+    request: pytest.FixtureRequest, commands: Commands, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModuleType:
     loaded = load_module("docker_context")
     if request.param == "real":
         if REAL is None:
@@ -91,7 +93,9 @@ def picture(home: Path) -> dict[str, bytes]:
 def write_context(home: Path, name: str, endpoint: str) -> None:
     path = meta_file(home, name)
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": endpoint, "SkipTLSVerify": False}}}))
+    path.write_text(
+        json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": endpoint, "SkipTLSVerify": False}}})
+    )
 
 
 def activate(home: Path, name: str) -> None:
@@ -131,7 +135,9 @@ def test_only_the_description_drifted(module: ModuleType, home: Path) -> None:
     assert stored(home)[1] == WANTED["description"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}'])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", "null", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}']
+)
 def test_a_damaged_one_is_made_anew(module: ModuleType, home: Path, damage: str) -> None:
     run_module(module, **WANTED)
     meta_file(home).write_text(damage)
@@ -178,7 +184,9 @@ def test_no_other_context_and_no_setting_is_touched(module: ModuleType, home: Pa
         assert after == before
 
 
-def test_the_environment_does_not_say_where_to_go(module: ModuleType, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_does_not_say_where_to_go(
+    module: ModuleType, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:1")
     monkeypatch.setenv("DOCKER_CONTEXT", "no-such-context")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "elsewhere"))

@@ -72,7 +72,9 @@ def test_a_dangling_link_gets_its_target(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["rename", "fsync", "chmod"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(file: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    file: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     file.write_bytes(b"old")
 
     def full(*_: object) -> None:

@@ -26,12 +26,16 @@ def module(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     save = "\njson.dump(groups, open(path, 'w'))\n"
     commands.add(
         "groupadd",
-        common + "name = sys.argv[-1]\nif name in groups:\n    sys.exit(f\"groupadd: group '{name}' already exists\")\ngroups[name] = []" + save,
+        common
+        + "name = sys.argv[-1]\nif name in groups:\n    sys.exit(f\"groupadd: group '{name}' already exists\")\ngroups[name] = []"
+        + save,
         python=True,
     )
     commands.add(
         "usermod",
-        common + "group, user = sys.argv[-2:]\nif group not in groups:\n    sys.exit(f\"usermod: group '{group}' does not exist\")\ngroups[group].append(user)" + save,
+        common
+        + "group, user = sys.argv[-2:]\nif group not in groups:\n    sys.exit(f\"usermod: group '{group}' does not exist\")\ngroups[group].append(user)"
+        + save,
         python=True,
     )
 
@@ -51,7 +55,10 @@ def files(folder: Path, content: str = "one\n") -> list[dict[str, str]]:
 
 def test_files_are_made(module: ModuleType, tmp_path: Path, recorded) -> None:
     answer = run_module(module, files=files(tmp_path))
-    assert answer.actions == [("create", str(tmp_path / "etc" / "a.service")), ("create", str(tmp_path / "libexec" / "program"))]
+    assert answer.actions == [
+        ("create", str(tmp_path / "etc" / "a.service")),
+        ("create", str(tmp_path / "libexec" / "program")),
+    ]
     assert (tmp_path / "etc" / "a.service").read_text() == "one\n"
     assert stat.S_IMODE((tmp_path / "libexec" / "program").stat().st_mode) == 0o755
     assert (tmp_path / "libexec" / "program").read_text() == f"#!/bin/sh\n# {answer['revision']}\n"
@@ -99,7 +106,9 @@ def test_a_deleted_file_comes_back(module: ModuleType, tmp_path: Path) -> None:
     assert run_module(module, files=files(tmp_path)).actions == [("create", str(tmp_path / "etc" / "a.service"))]
 
 
-def test_check_mode_says_all_and_makes_nothing(module: ModuleType, tmp_path: Path, state: Path, commands: Commands) -> None:
+def test_check_mode_says_all_and_makes_nothing(
+    module: ModuleType, tmp_path: Path, state: Path, commands: Commands
+) -> None:
     plan = run_module(module, check_mode=True, files=files(tmp_path), group="containai", user="dev")
     assert not (tmp_path / "etc").exists()
     assert not state.exists()
@@ -112,7 +121,10 @@ def test_check_mode_says_all_and_makes_nothing(module: ModuleType, tmp_path: Pat
 def test_the_group_is_made_and_the_user_told(module: ModuleType, recorded, commands: Commands) -> None:
     answer = run_module(module, files=[], group="containai", user="dev")
     assert answer.actions == [("create", "group containai"), ("change", "group containai: add dev")]
-    assert commands.calls == [["groupadd", "--system", "containai"], ["usermod", "--append", "--groups", "containai", "dev"]]
+    assert commands.calls == [
+        ["groupadd", "--system", "containai"],
+        ["usermod", "--append", "--groups", "containai", "dev"],
+    ]
     assert "`newgrp containai`" in answer["notes"][0]
     assert recorded()["groups"] == ["containai"]
     assert recorded()["members"] == [["containai", "dev"]]
@@ -120,7 +132,9 @@ def test_the_group_is_made_and_the_user_told(module: ModuleType, recorded, comma
 
 def test_a_group_that_was_there_is_not_ours(module: ModuleType, recorded, commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "groups.json").write_text('{"containai": []}')
-    assert run_module(module, files=[], group="containai", user="dev").actions == [("change", "group containai: add dev")]
+    assert run_module(module, files=[], group="containai", user="dev").actions == [
+        ("change", "group containai: add dev")
+    ]
     assert "groups" not in recorded()
 
 

@@ -65,7 +65,9 @@ def look(module: ModuleType, machine: Machine, **more: Any) -> Any:
     }  # fmt: skip
     before = {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()}
     check, real = (run_module(module, check_mode=check, **{**parameters, **more}) for check in (True, False))
-    assert {key: value for key, value in check.items() if key != "invocation"} == {key: value for key, value in real.items() if key != "invocation"}
+    assert {key: value for key, value in check.items() if key != "invocation"} == {
+        key: value for key, value in real.items() if key != "invocation"
+    }
     assert {path: path.read_bytes() for path in machine.root.rglob("*") if path.is_file()} == before
     return real
 
@@ -131,7 +133,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("change", "found", "mend", "failure"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_host_that_cannot_is_refused(module: ModuleType, machine: Machine, change: Any, found: str, mend: str, failure: str) -> None:
+def test_a_host_that_cannot_is_refused(
+    module: ModuleType, machine: Machine, change: Any, found: str, mend: str, failure: str
+) -> None:
     change(machine)
     answer = look(module, machine)
     assert answer["failed"]
@@ -142,7 +146,10 @@ def test_a_host_that_cannot_is_refused(module: ModuleType, machine: Machine, cha
 
 ACCEPTED = {
     "WSL2": lambda m: m.texts.update({"/proc/version": WSL2}),
-    "WSL2 that says it is a container": lambda m: (m.texts.update({"/proc/version": WSL2}), m.file("run/systemd/container", "wsl")),
+    "WSL2 that says it is a container": lambda m: (
+        m.texts.update({"/proc/version": WSL2}),
+        m.file("run/systemd/container", "wsl"),
+    ),
     "a testing release": lambda m: m.texts.update({"/etc/os-release": "ID=debian\nVERSION_CODENAME=forky\n"}),
     "a newer release": lambda m: m.texts.update({"/etc/os-release": "ID=ubuntu\nVERSION_ID='24.04'\n"}),
     "the oldest kernel": lambda m: setattr(m, "kernel", "5.12.0"),
@@ -150,10 +157,18 @@ ACCEPTED = {
     "arm64": lambda m: setattr(m, "machine", "aarch64"),
     "an empty daemon.json": lambda m: m.file("daemon.json", ""),
     "a daemon.json with settings": lambda m: m.file("daemon.json", '{"log-driver": "local", "bip": "10.9.0.1/24"}'),
-    "our own link": lambda m: m.texts.update({"/proc/net/route": ROUTES + "cai0\t004DD50A\t00000000\t0001\t0\t0\t0\tFCFFFFFF\t0\t0\t0\n"}),
-    "a default route": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"}),
-    "a VPN's wide route": lambda m: m.texts.update({"/proc/net/route": ROUTES + "tun0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0\n"}),
-    "another network": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"}),
+    "our own link": lambda m: m.texts.update(
+        {"/proc/net/route": ROUTES + "cai0\t004DD50A\t00000000\t0001\t0\t0\t0\tFCFFFFFF\t0\t0\t0\n"}
+    ),
+    "a default route": lambda m: m.texts.update(
+        {"/proc/net/route": ROUTES + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"}
+    ),
+    "a VPN's wide route": lambda m: m.texts.update(
+        {"/proc/net/route": ROUTES + "tun0\t0000000A\t0101A8C0\t0003\t0\t0\t0\t000000FF\t0\t0\t0\n"}
+    ),
+    "another network": lambda m: m.texts.update(
+        {"/proc/net/route": ROUTES + "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"}
+    ),
     "half a line of routes": lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t0001"}),
 }
 
@@ -192,7 +207,12 @@ def test_a_daemon_json_that_may_not_be_read_is_a_warning(module: ModuleType, mac
     if os.geteuid() == 0:
         pytest.skip("root reads every file")
     (machine.root / "daemon.json").touch(0o000)
-    parameters = {"platform": "any", "supported": {"debian": "12"}, "minimum_kernel": "5.12", "link_subnet": "10.213.77.0/30"}
+    parameters = {
+        "platform": "any",
+        "supported": {"debian": "12"},
+        "minimum_kernel": "5.12",
+        "link_subnet": "10.213.77.0/30",
+    }
     assert "root rights" in run_module(module, daemon_json=str(machine.root / "daemon.json"), **parameters).warned
 
 
@@ -226,7 +246,11 @@ def test_the_health_report_has_the_platform(module: ModuleType, machine: Machine
 
 @pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])
 def test_os_release_in_any_quotes(module: ModuleType, quoting: str) -> None:
-    assert module.os_release(f"# ID=none\nNAME=x\n{quoting}\nID_LIKE=other\n") == {"NAME": "x", "ID": "debian", "ID_LIKE": "other"}
+    assert module.os_release(f"# ID=none\nNAME=x\n{quoting}\nID_LIKE=other\n") == {
+        "NAME": "x",
+        "ID": "debian",
+        "ID_LIKE": "other",
+    }
 
 
 def test_reading_what_is_not_there(module: ModuleType, tmp_path: Path) -> None:

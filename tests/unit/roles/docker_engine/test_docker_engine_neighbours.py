@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pwd
 import socket
 from pathlib import Path
@@ -17,8 +16,20 @@ from tests.unit.roles.conftest import Commands, Engine, load_module, run_module
 
 OURS = hashlib.sha256(b"containai-secure").hexdigest()
 UNITS = {
-    "docker.service": {"LoadState": "loaded", "UnitFileState": "enabled", "ActiveState": "active", "InvocationID": "a1", "MainPID": "10"},
-    "docker.socket": {"LoadState": "loaded", "UnitFileState": "enabled", "ActiveState": "active", "InvocationID": "b1", "MainPID": "0"},
+    "docker.service": {
+        "LoadState": "loaded",
+        "UnitFileState": "enabled",
+        "ActiveState": "active",
+        "InvocationID": "a1",
+        "MainPID": "10",
+    },
+    "docker.socket": {
+        "LoadState": "loaded",
+        "UnitFileState": "enabled",
+        "ActiveState": "active",
+        "InvocationID": "b1",
+        "MainPID": "0",
+    },
 }
 
 
@@ -43,7 +54,9 @@ class Host:
             "/containers/c1/json": {"State": {"Pid": 100, "StartedAt": "today"}},
         }
         self.engine: Engine = engine(self.answers)
-        commands.add("systemctl", 'while read -r line; do echo "$line"; done <"$0.$4" 2>/dev/null || echo LoadState=not-found')
+        commands.add(
+            "systemctl", 'while read -r line; do echo "$line"; done <"$0.$4" 2>/dev/null || echo LoadState=not-found'
+        )
         self.settle()
 
     def write(self, path: str, text: str) -> None:
@@ -52,7 +65,9 @@ class Host:
 
     def settle(self) -> None:
         for name, state in self.units.items():
-            (self.commands.folder / f"systemctl.{name}").write_text("".join(f"{key}={value}\n" for key, value in state.items()))
+            (self.commands.folder / f"systemctl.{name}").write_text(
+                "".join(f"{key}={value}\n" for key, value in state.items())
+            )
 
 
 @pytest.fixture
@@ -84,7 +99,9 @@ def test_looking_changes_nothing(module: ModuleType, host: Host) -> None:
     files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()}
     snapshot(module)
     run_module(module, check_mode=True)
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()} == files
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()
+    } == files
     assert {call[0] for call in host.commands.of("systemctl")} == {"show"}
 
 
@@ -99,24 +116,44 @@ def drop(host: Host, *names: str) -> None:
         (host.docker / name).unlink()
 
 
-
 CHANGES = {
-    "the active context": (lambda host: host.write("config.json", '{"currentContext": "default"}'), ["the active docker context", "config.json"]),
+    "the active context": (
+        lambda host: host.write("config.json", '{"currentContext": "default"}'),
+        ["the active docker context", "config.json"],
+    ),
     "config.json gone": (lambda host: drop(host, "config.json"), ["the active docker context", "config.json"]),
     "config.json's mode": (lambda host: (host.docker / "config.json").chmod(0o640), ["~/.docker/config.json"]),
     "daemon.json": (lambda host: host.write("daemon.json", "{ }"), ["~/.docker/daemon.json"]),
     "daemon.json gone": (lambda host: drop(host, "daemon.json"), ["~/.docker/daemon.json"]),
-    "another context": (lambda host: host.write("contexts/meta/feed/meta.json", "{}"), ["contexts/meta/feed/meta.json"]),
+    "another context": (
+        lambda host: host.write("contexts/meta/feed/meta.json", "{}"),
+        ["contexts/meta/feed/meta.json"],
+    ),
     "another context gone": (lambda host: drop(host, "contexts/meta/feed/meta.json"), ["contexts/meta/feed/meta.json"]),
     "a new context": (lambda host: host.write("contexts/meta/cafe/meta.json", "{}"), ["contexts/meta/cafe/meta.json"]),
     "its certificate": (lambda host: host.write("contexts/tls/feed/docker/ca.pem", "x"), ["ca.pem"]),
-    "the engine behind the socket": (lambda host: host.answers.update({"/info": {"ID": "ENGINE-B"}}), ["the engine at /var/run/docker.sock"]),
+    "the engine behind the socket": (
+        lambda host: host.answers.update({"/info": {"ID": "ENGINE-B"}}),
+        ["the engine at /var/run/docker.sock"],
+    ),
     "no engine behind the socket": (lambda host: host.answers.pop("/info"), ["the engine at /var/run/docker.sock"]),
     "the socket's mode": (lambda host: Path(host.engine.path).chmod(0o600), ["the owner of /var/run/docker.sock"]),
-    "docker.service restarted": (lambda host: host.units["docker.service"].update(InvocationID="a2", MainPID="11"), ["docker.service"]),
-    "docker.service disabled": (lambda host: host.units["docker.service"].update(UnitFileState="disabled"), ["docker.service"]),
-    "docker.service stopped": (lambda host: host.units["docker.service"].update(ActiveState="inactive", UnitFileState="disabled"), ["docker.service"]),
-    "docker.socket stopped": (lambda host: host.units["docker.socket"].update(ActiveState="inactive"), ["docker.socket"]),
+    "docker.service restarted": (
+        lambda host: host.units["docker.service"].update(InvocationID="a2", MainPID="11"),
+        ["docker.service"],
+    ),
+    "docker.service disabled": (
+        lambda host: host.units["docker.service"].update(UnitFileState="disabled"),
+        ["docker.service"],
+    ),
+    "docker.service stopped": (
+        lambda host: host.units["docker.service"].update(ActiveState="inactive", UnitFileState="disabled"),
+        ["docker.service"],
+    ),
+    "docker.socket stopped": (
+        lambda host: host.units["docker.socket"].update(ActiveState="inactive"),
+        ["docker.socket"],
+    ),
     "a container restarted": (
         lambda host: host.answers.update({"/containers/c1/json": {"State": {"Pid": 101, "StartedAt": "now"}}}),
         ["the container web"],
@@ -135,17 +172,22 @@ def test_every_change_is_named(module: ModuleType, host: Host, change: Any, name
     for words in named:
         assert any(words in line for line in answer["differences"]), (words, answer["differences"])
         assert words in answer["msg"]
-    if "container" not in named[0] and "service" not in named[0] and "socket" not in named[0] and "sock" not in named[0]:
+    if (
+        "container" not in named[0]
+        and "service" not in named[0]
+        and "socket" not in named[0]
+        and "sock" not in named[0]
+    ):
         assert len(answer["differences"]) == len(named)
 
 
 def test_a_socket_made_anew_is_a_change(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
-    os.rename(host.engine.path, f"{host.engine.path}.old")
+    Path(host.engine.path).rename(f"{host.engine.path}.old")
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(host.engine.path)
         answer = run_module(module, before=before)
-    os.unlink(f"{host.engine.path}.old")
+    Path(f"{host.engine.path}.old").unlink()
     assert any("the owner of /var/run/docker.sock" in line for line in answer["differences"])
 
 
@@ -154,7 +196,13 @@ def test_a_published_port_that_closes_is_a_change(module: ModuleType, host: Host
         published.bind(("127.0.0.1", 0))
         published.listen()
         port = published.getsockname()[1]
-        host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": [{"PublicPort": port, "Type": "tcp"}, {"PrivatePort": 9, "Type": "tcp"}]}]
+        host.answers["/containers/json"] = [
+            {
+                "Id": "c1",
+                "Names": ["/web"],
+                "Ports": [{"PublicPort": port, "Type": "tcp"}, {"PrivatePort": 9, "Type": "tcp"}],
+            }
+        ]
         before = snapshot(module)
         assert not run_module(module, before=before).get("failed")
     answer = run_module(module, before=before)
@@ -201,7 +249,9 @@ def test_an_engine_that_runs_is_asked_for_no_more_than_it_takes(module: ModuleTy
     assert set(host.engine.asked) == {"/info", "/containers/json", "/containers/c1/json"}
 
 
-def test_a_host_with_nothing_of_docker(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_with_nothing_of_docker(
+    module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(module, "SOCKET", str(tmp_path / "none.sock"))
     before = snapshot(module)
@@ -217,7 +267,13 @@ def test_a_service_that_came_but_rests_is_no_change(module: ModuleType, host: Ho
     host.settle()
     before = snapshot(module)
     for name in host.units:
-        host.units[name] = {"LoadState": "loaded", "UnitFileState": "disabled", "ActiveState": "inactive", "InvocationID": "", "MainPID": "0"}
+        host.units[name] = {
+            "LoadState": "loaded",
+            "UnitFileState": "disabled",
+            "ActiveState": "inactive",
+            "InvocationID": "",
+            "MainPID": "0",
+        }
     host.settle()
     assert not run_module(module, before=before).get("failed")
     host.units["docker.socket"]["ActiveState"] = "active"

@@ -11,9 +11,10 @@ import socket
 import subprocess
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,10 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(module, "DOCKER", f"{commands.path}/docker")
     monkeypatch.setattr(module, "DIVERTED", f"{commands.path}/docker.containai")
     commands.link("cat", "touch", "chmod", "ls", "grep")
-    commands.add("dpkg-query", f'case "$1" in --search) [ -e {tmp_path}/owned ];; *) while read -r name; do echo "ii $name"; done <{packages};; esac')
+    commands.add(
+        "dpkg-query",
+        f'case "$1" in --search) [ -e {tmp_path}/owned ];; *) while read -r name; do echo "ii $name"; done <{packages};; esac',
+    )
     commands.add("apt-cache", 'echo "Package: docker-cli"; echo')
     commands.add("dpkg", "exit 0")
     commands.add("dpkg-divert", "exit 0")
@@ -76,7 +80,10 @@ def distro(module: ModuleType, check: bool = False, **more: Any) -> Any:
 def installs(commands: Commands) -> list[list[str]]:
     """The packages named in each apt-get install."""
     calls = [call for call in commands.of("apt-get") if "install" in call]
-    return [[word for word in call[call.index("install") + 1 :] if not word.startswith("-") and "::" not in word] for call in calls]
+    return [
+        [word for word in call[call.index("install") + 1 :] if not word.startswith("-") and "::" not in word]
+        for call in calls
+    ]
 
 
 def test_a_bare_host_gets_the_packages(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
@@ -109,7 +116,9 @@ def test_only_what_is_missing_is_installed(module: ModuleType, host: Path, comma
     assert "--no-upgrade" in next(call for call in commands.of("apt-get") if "install" in call)
 
 
-def test_check_mode_changes_nothing_and_says_the_same(module: ModuleType, host: Path, commands: Commands, state: Path, tmp_path: Path) -> None:
+def test_check_mode_changes_nothing_and_says_the_same(
+    module: ModuleType, host: Path, commands: Commands, state: Path, tmp_path: Path
+) -> None:
     plan = distro(module, check=True)
     assert not [call for call in commands.calls if call[0] in ("apt-get", "systemctl", "dpkg", "dpkg-divert")]
     assert not state.exists()
@@ -118,7 +127,9 @@ def test_check_mode_changes_nothing_and_says_the_same(module: ModuleType, host: 
     assert plan["actions"] == distro(module)["actions"]
 
 
-def test_new_services_are_masked_meanwhile_and_put_to_rest(module: ModuleType, host: Path, commands: Commands, tmp_path: Path) -> None:
+def test_new_services_are_masked_meanwhile_and_put_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
     distro(module)
     assert (tmp_path / "masked").read_text().split() == ["containerd.service", "docker.service", "docker.socket"]
     assert list((tmp_path / "masks").iterdir()) == []
@@ -133,13 +144,17 @@ def test_services_that_were_there_are_left(module: ModuleType, host: Path, comma
     assert [call for call in commands.of("systemctl") if call != ["daemon-reload"]] == []
 
 
-def test_the_engine_of_a_vm_of_ours_is_not_put_to_rest(module: ModuleType, host: Path, commands: Commands, tmp_path: Path) -> None:
+def test_the_engine_of_a_vm_of_ours_is_not_put_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
     distro(module, dedicated=False)
     assert (tmp_path / "masked").read_text() == ""
     assert [call for call in commands.of("systemctl") if call != ["daemon-reload"]] == []
 
 
-def test_apts_word_is_passed_on_and_no_mask_stays(module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded) -> None:
+def test_apts_word_is_passed_on_and_no_mask_stays(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
     (tmp_path / "broken").touch()
     answer = distro(module)
     assert answer["failure"] == "failed"
@@ -149,12 +164,16 @@ def test_apts_word_is_passed_on_and_no_mask_stays(module: ModuleType, host: Path
     assert "docker" in recorded()["installing"]
 
 
-def test_the_run_after_a_killed_one_puts_its_services_to_rest(module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded) -> None:
+def test_the_run_after_a_killed_one_puts_its_services_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
     """Killed inside apt: the packages are there, and their units, of which nobody knows any more that they are new."""
     (tmp_path / "broken").touch()
     distro(module)
     (tmp_path / "broken").unlink()
-    subprocess.run([f"{commands.path}/apt-get", "install", "docker.io", "docker-cli"], check=True, env={"PATH": commands.path})
+    subprocess.run(
+        [f"{commands.path}/apt-get", "install", "docker.io", "docker-cli"], check=True, env={"PATH": commands.path}
+    )
     calls = len(commands.calls)
     answer = distro(module)
     assert answer["changed"]
@@ -166,17 +185,23 @@ def test_the_run_after_a_killed_one_puts_its_services_to_rest(module: ModuleType
     assert not distro(module)["changed"]
 
 
-def test_docker_desktops_link_is_left_and_the_package_diverted(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
+def test_docker_desktops_link_is_left_and_the_package_diverted(
+    module: ModuleType, host: Path, commands: Commands, recorded
+) -> None:
     (commands.folder / "docker").symlink_to("/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker")
     distro(module)
-    assert os.readlink(commands.folder / "docker") == "/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker"
+    assert (commands.folder / "docker").readlink() == Path("/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker")
     assert installs(commands) == [["docker.io"]]
     diverts = commands.of("dpkg-divert")
-    assert [(call[-1], call[call.index("--divert") + 1], "--no-rename" in call) for call in diverts] == [(module.DOCKER, module.DIVERTED, True)]
+    assert [(call[-1], call[call.index("--divert") + 1], "--no-rename" in call) for call in diverts] == [
+        (module.DOCKER, module.DIVERTED, True)
+    ]
     assert recorded()["diversions"] == [module.DIVERTED]
 
 
-def test_a_packaged_cli_is_not_diverted(module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded) -> None:
+def test_a_packaged_cli_is_not_diverted(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
     commands.add("docker")
     (tmp_path / "owned").touch()
     distro(module)
@@ -227,7 +252,9 @@ def fingerprint(gnupg: Callable[..., bytes], name: str) -> str:
 
 @pytest.mark.parametrize("name", ["one", "two"])
 @pytest.mark.parametrize("form", [["--armor"], [], ["--armor", "--comment", "a line: of comment"]])
-def test_the_fingerprint_is_what_gpg_says(module: ModuleType, gnupg: Callable[..., bytes], name: str, form: list[str]) -> None:
+def test_the_fingerprint_is_what_gpg_says(
+    module: ModuleType, gnupg: Callable[..., bytes], name: str, form: list[str]
+) -> None:
     data = gnupg(*form, "--export", f"{name}@example.org")
     assert module.primary_fingerprints(data) == [fingerprint(gnupg, name)]
     if form:
@@ -252,7 +279,9 @@ def key_file(tmp_path: Path, data: bytes) -> str:
     return f"file://{tmp_path}/{{distribution}}.gpg"
 
 
-def test_the_repository_is_set_up_with_its_key(module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, commands: Commands, recorded) -> None:
+def test_the_repository_is_set_up_with_its_key(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, commands: Commands, recorded
+) -> None:
     data, wanted = gnupg("--armor", "--export", "one@example.org"), fingerprint(gnupg, "one")
     url = key_file(tmp_path, data)
     plan = docker(module, url, wanted, check=True)
@@ -273,7 +302,9 @@ def test_the_repository_is_set_up_with_its_key(module: ModuleType, host: Path, g
     assert not docker(module, "file:///nowhere", wanted)["changed"]  # the key is not fetched again
 
 
-def test_the_repository_is_left_alone_where_docker_is_there(module: ModuleType, host: Path, commands: Commands, tmp_path: Path) -> None:
+def test_the_repository_is_left_alone_where_docker_is_there(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
     for name in ("dockerd", "docker"):
         commands.add(name)
     assert not docker(module, "file:///nowhere", "0" * 40)["changed"]
@@ -288,7 +319,9 @@ def refused_key(module: ModuleType, tmp_path: Path, commands: Commands, data: by
     return answer["msg"]
 
 
-def test_another_key_is_refused(module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, commands: Commands) -> None:
+def test_another_key_is_refused(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, commands: Commands
+) -> None:
     one, two = (fingerprint(gnupg, name) for name in ("one", "two"))
     message = refused_key(module, tmp_path, commands, gnupg("--armor", "--export", "two@example.org"), one)
     assert one in message
@@ -324,12 +357,16 @@ def test_a_second_key_beside_the_right_one_is_refused(
         b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----\n",
     ],
 )
-def test_what_is_no_key_is_refused(module: ModuleType, host: Path, tmp_path: Path, commands: Commands, data: bytes) -> None:
+def test_what_is_no_key_is_refused(
+    module: ModuleType, host: Path, tmp_path: Path, commands: Commands, data: bytes
+) -> None:
     assert "key" in refused_key(module, tmp_path, commands, data, "0" * 40)
 
 
 @pytest.mark.parametrize("damage", [b"", b"<html>", b"\x9b\xff\xff\xff\xff", b"-----BEGIN PGP PUBLIC KEY BLOCK-----"])
-def test_a_damaged_keyring_is_fetched_again(module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_keyring_is_fetched_again(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, damage: bytes
+) -> None:
     data = gnupg("--export", "one@example.org")
     Path(module.KEYRING).parent.mkdir()
     Path(module.KEYRING).write_bytes(damage)
@@ -368,7 +405,9 @@ def test_a_server_without_manners_is_said(module: ModuleType, host: Path, manner
                 free.bind(("127.0.0.1", 0))
                 url = f"http://127.0.0.1:{free.getsockname()[1]}/"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # urllib leaves an error's connection to the garbage collector
+            warnings.simplefilter(
+                "ignore", ResourceWarning
+            )  # urllib leaves an error's connection to the garbage collector
             answer = docker(module, url, "0" * 40)
             gc.collect()
         server.shutdown()
@@ -376,7 +415,9 @@ def test_a_server_without_manners_is_said(module: ModuleType, host: Path, manner
     assert url in answer["msg"]
 
 
-def test_a_full_disk_is_said(module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url, wanted = key_file(tmp_path, gnupg("--export", "one@example.org")), fingerprint(gnupg, "one")
 
     def full(*_: object) -> None:

@@ -54,7 +54,13 @@ class Service:
         self.knows_after = ""  # the verb after which the engine knows the runtime
         self.containers: list[dict[str, Any]] = []
         self.engine = engine({"/info": self.answer, "/containers/json": lambda: self.containers})
-        self.parameters = {"unit": UNIT, "helpers": HELPERS, "socket": self.engine.path, "runtimes": WANTED, "timeout": 1}
+        self.parameters = {
+            "unit": UNIT,
+            "helpers": HELPERS,
+            "socket": self.engine.path,
+            "runtimes": WANTED,
+            "timeout": 1,
+        }
 
     @property
     def units(self) -> dict[str, dict[str, str]]:
@@ -105,7 +111,12 @@ def test_a_stopped_engine_is_started_with_its_helpers(module: ModuleType, servic
     service.set(ActiveState=state, UnitFileState="disabled")
     answer = run_module(module, **service.parameters)
     assert answer.actions == [("enable", UNIT), ("start", UNIT)]
-    assert service.changes() == [["daemon-reload"], ["enable", UNIT], ["reset-failed", *HELPERS, UNIT], ["restart", *HELPERS, UNIT]]
+    assert service.changes() == [
+        ["daemon-reload"],
+        ["enable", UNIT],
+        ["reset-failed", *HELPERS, UNIT],
+        ["restart", *HELPERS, UNIT],
+    ]
     assert not run_module(module, **service.parameters)["changed"]
 
 
@@ -174,7 +185,12 @@ def running() -> Any:
     processes = []
 
     def start(revision: str) -> str:
-        child = subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"CONTAINAI_REVISION": revision})
+        child = subprocess.Popen(
+            [sys.executable, "-c", "print(flush=True); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"CONTAINAI_REVISION": revision},
+        )
         child.stdout.readline()
         processes.append(child)
         return str(child.pid)
@@ -200,7 +216,9 @@ def test_an_engine_whose_environment_is_unknown_is_left(module: ModuleType, serv
 NETWORK = 'case $1 in check) [ -e {mark} ] || {{ echo "address of cai0 is missing"; echo more; exit 1; }};; up) : >{mark};; esac'
 
 
-def test_a_broken_network_is_mended_without_a_restart(module: ModuleType, service: Service, commands: Commands, tmp_path: Path) -> None:
+def test_a_broken_network_is_mended_without_a_restart(
+    module: ModuleType, service: Service, commands: Commands, tmp_path: Path
+) -> None:
     program = str(commands.add("network", NETWORK.format(mark=tmp_path / "up")))
     parameters = {**service.parameters, "check": [program, "check"]}
     plan = run_module(module, check_mode=True, **parameters)
@@ -219,7 +237,9 @@ def test_a_network_that_cannot_be_mended_is_said(module: ModuleType, service: Se
     assert "`sudo /usr/local/libexec/containai/network up`" in answer["hint"]
 
 
-def test_a_network_program_that_is_gone_is_a_broken_network(module: ModuleType, service: Service, tmp_path: Path) -> None:
+def test_a_network_program_that_is_gone_is_a_broken_network(
+    module: ModuleType, service: Service, tmp_path: Path
+) -> None:
     parameters = {**service.parameters, "check": [str(tmp_path / "gone"), "check"]}
     ((verb, what),) = run_module(module, check_mode=True, **parameters).actions
     assert verb == "change"
@@ -227,7 +247,9 @@ def test_a_network_program_that_is_gone_is_a_broken_network(module: ModuleType, 
     assert "cannot be made" in run_module(module, **parameters)["msg"]
 
 
-def test_an_ordinary_user_does_not_judge_the_network(module: ModuleType, service: Service, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_does_not_judge_the_network(
+    module: ModuleType, service: Service, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`ip netns exec` fails for want of rights, which says nothing about the network."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     program = str(commands.add("network", 'echo "network namespace containai is missing"; exit 1'))
@@ -288,7 +310,7 @@ def report(module: ModuleType, service: Service, **more: Any) -> dict[str, tuple
 
 def test_the_health_report_of_a_good_engine(module: ModuleType, service: Service) -> None:
     Path(service.engine.path).chmod(0o660)
-    group = grp.getgrgid(os.stat(service.engine.path).st_gid).gr_name
+    group = grp.getgrgid(Path(service.engine.path).stat().st_gid).gr_name
     found = report(module, service, group=group)
     assert found["engine"] == ("pass", f"Docker 28.5.2 answers on {service.engine.path}")
     assert found["socket"][0] == "pass"
@@ -300,7 +322,10 @@ def test_the_health_report_of_bad_ones(module: ModuleType, service: Service) -> 
     service.set(UnitFileState="disabled")
     assert report(module, service)["engine"][0] == "warn"
     service.info = None
-    assert report(module, service)["engine"] == ("fail", f"{UNIT} is active but does not answer on {service.engine.path}")
+    assert report(module, service)["engine"] == (
+        "fail",
+        f"{UNIT} is active but does not answer on {service.engine.path}",
+    )
     service.set(ActiveState="failed")
     assert report(module, service)["engine"] == ("fail", f"{UNIT} is failed")
     service.write({})
@@ -308,7 +333,9 @@ def test_the_health_report_of_bad_ones(module: ModuleType, service: Service) -> 
 
 
 @pytest.mark.parametrize("script", ["exit 1", 'echo "iptables rule missing: x"; exit 1', "echo oops >&2; exit 3"])
-def test_the_health_report_of_a_broken_network(module: ModuleType, service: Service, commands: Commands, script: str) -> None:
+def test_the_health_report_of_a_broken_network(
+    module: ModuleType, service: Service, commands: Commands, script: str
+) -> None:
     program = str(commands.add("network", script))
     answer = run_module(module, check_mode=False, **{**service.parameters, "check": [program, "check"], "report": True})
     (network,) = [finding for finding in answer["findings"] if finding["part"] == "network"]

@@ -48,7 +48,17 @@ def relay() -> Any:
             listener.bind(("127.0.0.1", 0))
             if proto == "tcp":
                 listener.listen()
-            argv = [sys.executable, "-c", RELAY, str(PROGRAM), f"relay_{proto}", str(listener.fileno()), str(idle), str(backend), container]
+            argv = [
+                sys.executable,
+                "-c",
+                RELAY,
+                str(PROGRAM),
+                f"relay_{proto}",
+                str(listener.fileno()),
+                str(idle),
+                str(backend),
+                container,
+            ]
             running.append(subprocess.Popen(argv, pass_fds=[listener.fileno()], stderr=subprocess.PIPE))
             return listener.getsockname()[1]
 
@@ -196,7 +206,10 @@ def ask_udp(client: socket.socket, port: int, data: bytes) -> bytes:
 
 def test_datagrams_come_back_to_whom_they_belong(relay: Any, echo_udp: int) -> None:
     port = relay("udp", echo_udp)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
         first, second = ask_udp(one, port, b"one").split(), ask_udp(two, port, b"two").split()
         assert (first[1], second[1]) == (b"one", b"two")
         assert first[0] != second[0]  # one upstream socket for each
@@ -242,7 +255,9 @@ def test_a_closed_backend_does_not_end_the_relay(relay: Any) -> None:
 
 
 def test_a_container_that_cannot_be_reached_does_not_end_the_relay(relay: Any) -> None:
-    port = relay("udp", 9, idle=0.2, container="255.255.255.255")  # a broadcast address takes a right that the relay does not ask for
+    port = relay(
+        "udp", 9, idle=0.2, container="255.255.255.255"
+    )  # a broadcast address takes a right that the relay does not ask for
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for _ in range(8):
             client.sendto(b"lost", ("127.0.0.1", port))
@@ -278,7 +293,21 @@ def world(tmp_path: Path) -> Any:
     running = []
 
     def start(real: str = "") -> int:
-        argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", WORLD, "sh", real]
+        argv = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            WORLD,
+            "sh",
+            real,
+        ]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
         if process.stdout.readline() != "ready\n":
@@ -309,7 +338,17 @@ def proxy(tmp_path: Path) -> Any:
     program.chmod(0o755)
 
     def start(holder: int, *argv: str) -> subprocess.Popen:
-        command = ["nsenter", f"--mount=/proc/{holder}/ns/mnt", network(holder), "sh", "-c", 'exec "$@" 3>&1 4</dev/null', "sh", sys.executable, "-IS"]
+        command = [
+            "nsenter",
+            f"--mount=/proc/{holder}/ns/mnt",
+            network(holder),
+            "sh",
+            "-c",
+            'exec "$@" 3>&1 4</dev/null',
+            "sh",
+            sys.executable,
+            "-IS",
+        ]
         process = subprocess.Popen([*command, str(program), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         running.append(process)
         return process
@@ -320,7 +359,18 @@ def proxy(tmp_path: Path) -> Any:
 
 
 def arguments(proto: str, port: int, container_port: int, host: str = "127.0.0.1") -> list[str]:
-    return ["-proto", proto, "-host-ip", host, "-host-port", str(port), "-container-ip", "127.0.0.1", "-container-port", str(container_port)]
+    return [
+        "-proto",
+        proto,
+        "-host-ip",
+        host,
+        "-host-port",
+        str(port),
+        "-container-ip",
+        "127.0.0.1",
+        "-container-port",
+        str(container_port),
+    ]
 
 
 IN_NAMESPACE = """
@@ -347,7 +397,11 @@ def container() -> Any:
     running = []
 
     def start(holder: int, proto: str) -> None:
-        process = subprocess.Popen(["nsenter", network(holder), sys.executable, "-c", IN_NAMESPACE, proto], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            ["nsenter", network(holder), sys.executable, "-c", IN_NAMESPACE, proto],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         running.append(process)
         assert process.stdout.readline() == b"ready\n"
 

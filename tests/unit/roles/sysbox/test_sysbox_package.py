@@ -30,7 +30,9 @@ DPKG = """[ "$1" = --compare-versions ] || exit 0
 for name; do :; done
 a=$2 b=$4; while [ -n "$a$b" ]; do x=${a%%.*} y=${b%%.*}; [ "${x:-0}" -eq "${y:-0}" ] || { [ "${x:-0}" -gt "${y:-0}" ]; exit; }
 case $a in *.*) a=${a#*.};; *) a=;; esac; case $b in *.*) b=${b#*.};; *) b=;; esac; done; exit 1"""
-UNSHARE = 'while [ "$1" != -ec ]; do shift; done; shift 2; scratch=$1; cp "$scratch/daemon.json" {kept}; shift 2; exec "$@"'
+UNSHARE = (
+    'while [ "$1" != -ec ]; do shift; done; shift 2; scratch=$1; cp "$scratch/daemon.json" {kept}; shift 2; exec "$@"'
+)
 APT = """
 case " $* " in
 *" update "*) exit 0;;
@@ -57,9 +59,17 @@ class Host:
 
     def __init__(self, folder: Path, commands: Commands) -> None:
         self.folder, self.commands = folder, commands
-        self.there, self.active, self.broken, self.stuck = (folder / name for name in ("there", "active", "broken", "stuck"))
+        self.there, self.active, self.broken, self.stuck = (
+            folder / name for name in ("there", "active", "broken", "stuck")
+        )
         self.shadow = folder / "shadow.json"
-        places = {"there": self.there, "active": self.active, "broken": self.broken, "stuck": self.stuck, "kept": self.shadow}
+        places = {
+            "there": self.there,
+            "active": self.active,
+            "broken": self.broken,
+            "stuck": self.stuck,
+            "kept": self.shadow,
+        }
         commands.link("cat", "cp", "rm")
         commands.add("dpkg-query", DPKG_QUERY.format(**places))
         commands.add("dpkg-deb", DPKG_DEB)
@@ -78,7 +88,11 @@ class Host:
 
     def changes(self) -> list[list[str]]:
         quiet = {"dpkg-query", "dpkg-deb"}
-        return [call for call in self.commands.calls if call[0] not in quiet and call[1] not in ("--compare-versions", "is-active")]
+        return [
+            call
+            for call in self.commands.calls
+            if call[0] not in quiet and call[1] not in ("--compare-versions", "is-active")
+        ]
 
 
 @pytest.fixture
@@ -86,7 +100,11 @@ def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) 
     loaded = load_module("sysbox_package")
     for one in (loaded, deb):
         monkeypatch.setattr(one, "PATH", commands.path)
-    for name, place in {"DROP_IN": "units/sysbox-mgr.service.d/10-containai.conf", "DOWNLOADS": "state/downloads", "OTHER_SOCKET": "none.sock"}.items():
+    for name, place in {
+        "DROP_IN": "units/sysbox-mgr.service.d/10-containai.conf",
+        "DOWNLOADS": "state/downloads",
+        "OTHER_SOCKET": "none.sock",
+    }.items():
         monkeypatch.setattr(loaded, name, str(tmp_path / place))
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(tmp_path / "etc-docker"))
@@ -127,10 +145,15 @@ def test_it_is_installed(module: ModuleType, host: Host, parameters: dict[str, A
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_the_packages_scripts_see_a_daemon_json_that_leaves_them_nothing_to_do(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+def test_the_packages_scripts_see_a_daemon_json_that_leaves_them_nothing_to_do(
+    module: ModuleType, host: Host, parameters: dict[str, Any]
+) -> None:
     run_module(module, **parameters)
     text = host.shadow.read_text()
-    for line in ('    "bip": "172.20.0.1/16"', '    "default-address-pools": ['):  # what the package greps for, four spaces deep
+    for line in (
+        '    "bip": "172.20.0.1/16"',
+        '    "default-address-pools": [',
+    ):  # what the package greps for, four spaces deep
         assert line in text
     assert json.loads(text)["runtimes"]["sysbox-runc"] == {"path": "/usr/bin/sysbox-runc"}
     (call,) = [call for call in host.commands.of("unshare") if "install" in call]
@@ -188,14 +211,17 @@ DECISIONS = [
 
 
 @pytest.mark.parametrize(("current", "finished", "downgrade", "step", "warned"), DECISIONS)
-def test_the_decision(module: ModuleType, host: Host, current: str | None, finished: bool, downgrade: bool, step: str | None, warned: bool) -> None:
+def test_the_decision(
+    module: ModuleType, host: Host, current: str | None, finished: bool, downgrade: bool, step: str | None, warned: bool
+) -> None:
     decided, warning = module.decide({"version": "0.7.1", "downgrade": downgrade}, current, finished)
     assert decided == step
     assert bool(warning) == warned
 
 
 @pytest.mark.parametrize(
-    ("text", "version"), [("0.7.1.linux", "0.7.1"), ("0.6.4-0.linux", "0.6.4"), ("0.7.1", "0.7.1"), ("0.7.1-0", "0.7.1"), ("", "")]
+    ("text", "version"),
+    [("0.7.1.linux", "0.7.1"), ("0.6.4-0.linux", "0.6.4"), ("0.7.1", "0.7.1"), ("0.7.1-0", "0.7.1"), ("", "")],
 )
 def test_dpkgs_version(text: str, version: str) -> None:
     assert deb.plain_version(text) == version
@@ -238,7 +264,13 @@ LIVE = {
 @pytest.mark.parametrize("whose", ["ours", "another engine's"])
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_live_containers_stop_an_upgrade(
-    module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch: pytest.MonkeyPatch, whose: str, check_mode: bool
+    module: ModuleType,
+    host: Host,
+    parameters: dict[str, Any],
+    engine,
+    monkeypatch: pytest.MonkeyPatch,
+    whose: str,
+    check_mode: bool,
 ) -> None:
     host.has("0.7.0")
     live = engine(LIVE).path
@@ -255,14 +287,18 @@ def test_live_containers_stop_an_upgrade(
     assert host.version == "0.7.0.linux"
 
 
-def test_live_containers_do_not_stop_who_says_so(module: ModuleType, host: Host, parameters: dict[str, Any], engine) -> None:
+def test_live_containers_do_not_stop_who_says_so(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine
+) -> None:
     host.has("0.7.0")
     parameters["socket"] = engine(LIVE).path
     run_module(module, restart_containers=True, **parameters)
     assert host.version == "0.7.1.linux"
 
 
-def test_live_containers_do_not_stop_a_run_that_has_nothing_to_replace(module: ModuleType, host: Host, parameters: dict[str, Any], engine) -> None:
+def test_live_containers_do_not_stop_a_run_that_has_nothing_to_replace(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine
+) -> None:
     parameters["socket"] = engine(LIVE).path
     run_module(module, **parameters)
     Path(module.DROP_IN).write_text("")
@@ -271,7 +307,9 @@ def test_live_containers_do_not_stop_a_run_that_has_nothing_to_replace(module: M
     assert ["systemctl", "restart", "sysbox.service"] not in host.changes()[calls:]  # it would break them
 
 
-def test_a_dry_run_without_the_right_to_ask_goes_on(module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_without_the_right_to_ask_goes_on(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.has("0.7.0")
     parameters["socket"] = engine({}).path
 
@@ -291,8 +329,12 @@ def test_no_checksum_no_package(module: ModuleType, host: Host, parameters: dict
     assert host.changes() == []
 
 
-@pytest.mark.parametrize("data", [package("0.7.0"), package(architecture="arm64"), package(name="sysbox-ee"), b"no package"])
-def test_another_package_is_refused_before_any_change(module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data", [package("0.7.0"), package(architecture="arm64"), package(name="sysbox-ee"), b"no package"]
+)
+def test_another_package_is_refused_before_any_change(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, data: bytes
+) -> None:
     Path(parameters["source"]).write_bytes(data)
     parameters["sha256"] = {"amd64": hashlib.sha256(data).hexdigest()}
     answer = run_module(module, **parameters)
@@ -302,7 +344,9 @@ def test_another_package_is_refused_before_any_change(module: ModuleType, host: 
     assert not (tmp_path / "units").exists()
 
 
-def test_apts_word_is_passed_on_and_apt_left_able_to_work(module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path) -> None:
+def test_apts_word_is_passed_on_and_apt_left_able_to_work(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
     host.broken.touch()
     answer = run_module(module, **parameters)
     assert "E: dpkg was interrupted" in answer["msg"]
@@ -314,7 +358,9 @@ def test_apts_word_is_passed_on_and_apt_left_able_to_work(module: ModuleType, ho
     assert host.version == "0.7.1.linux"
 
 
-def test_a_run_killed_after_dpkg_is_settled_by_the_next(module: ModuleType, host: Host, parameters: dict[str, Any], recorded, state: Path) -> None:
+def test_a_run_killed_after_dpkg_is_settled_by_the_next(
+    module: ModuleType, host: Host, parameters: dict[str, Any], recorded, state: Path
+) -> None:
     run_module(module, **parameters)
     data = recorded()
     del data["packages"]
@@ -328,7 +374,9 @@ def test_a_run_killed_after_dpkg_is_settled_by_the_next(module: ModuleType, host
     assert not run_module(module, **parameters)["changed"]
 
 
-def test_two_lines_of_ids_become_one(module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path) -> None:
+def test_two_lines_of_ids_become_one(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "subuid").write_text("dev:100000:65536\nsysbox:165536:65536\nsysbox:231072:65536\n")
     (tmp_path / "subgid").write_text("sysbox:165536:65536\ndev:100000:65536\n")
     run_module(module, **parameters)
@@ -469,7 +517,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("manner", "said"), FAULTS.items())
-def test_a_fault_is_said_and_leaves_nothing(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manner: str, said: str) -> None:
+def test_a_fault_is_said_and_leaves_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manner: str, said: str
+) -> None:
     real = urllib.request.urlopen
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: real(url, timeout=min(timeout, 0.5)))
     with warnings.catch_warnings():
@@ -536,7 +586,15 @@ def test_the_shadow_is_real(needs_root: None, tmp_path: Path, monkeypatch: pytes
     (settings / "daemon.json").write_text("mine")
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(settings))
     monkeypatch.setattr(deb, "SCRATCH", str(scratch))
-    result = deb.in_shadow(["sh", "-c", f'cat {settings}/daemon.json; echo theirs >{settings}/daemon.json; echo "$1"; exit 7', "sh", "an argument"])
+    result = deb.in_shadow(
+        [
+            "sh",
+            "-c",
+            f'cat {settings}/daemon.json; echo theirs >{settings}/daemon.json; echo "$1"; exit 7',
+            "sh",
+            "an argument",
+        ]
+    )
     assert result.returncode == 7
     assert json.loads(result.stdout[: result.stdout.rindex("}") + 1]) == deb.SHADOW
     assert result.stdout.endswith("an argument\n")

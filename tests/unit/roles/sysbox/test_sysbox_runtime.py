@@ -147,10 +147,22 @@ def test_nothing_to_tell_is_not_told(module: ModuleType, file: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"{// mine\n}", b'{"debug": true,}', b"\xef\xbb\xbf{}", b"[]", b'{"a": 1, "a": 2}', b'{"a": NaN}', b'{"a": "\xff"}', b'{"runtimes": []}', b"[" * 10_000],
+    [
+        b"{// mine\n}",
+        b'{"debug": true,}',
+        b"\xef\xbb\xbf{}",
+        b"[]",
+        b'{"a": 1, "a": 2}',
+        b'{"a": NaN}',
+        b'{"a": "\xff"}',
+        b'{"runtimes": []}',
+        b"[" * 10_000,
+    ],
 )
 @pytest.mark.parametrize("check", [True, False])
-def test_what_cannot_be_read_for_sure_is_refused_and_left(module: ModuleType, file: Path, state: Path, data: bytes, check: bool) -> None:
+def test_what_cannot_be_read_for_sure_is_refused_and_left(
+    module: ModuleType, file: Path, state: Path, data: bytes, check: bool
+) -> None:
     file.write_bytes(data)
     answer = run_module(module, check_mode=check, path=str(file))
     assert answer["failed"]
@@ -187,7 +199,10 @@ def test_dockerds_objection_leaves_the_file(module: ModuleType, file: Path, comm
     file.write_text('{"nonsense": 1}')
     answer = run_module(module, path=str(file))
     assert answer["failure"] == "precondition"
-    assert "with file daemon.json: the following directives don't match any configuration option: nonsense" in answer["msg"]
+    assert (
+        "with file daemon.json: the following directives don't match any configuration option: nonsense"
+        in answer["msg"]
+    )
     assert file.read_text() == '{"nonsense": 1}'
     assert names(file.parent) == ["daemon.json"]
     assert not state.exists()
@@ -213,7 +228,9 @@ def test_check_mode_runs_no_program(module: ModuleType, file: Path, commands: Co
 
 
 @pytest.mark.parametrize("call", ["rename", "fsync"])
-def test_a_full_disk_leaves_the_old_bytes(module: ModuleType, file: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_a_full_disk_leaves_the_old_bytes(
+    module: ModuleType, file: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     file.write_text('{"debug": true}')
     real = getattr(os, call)
 

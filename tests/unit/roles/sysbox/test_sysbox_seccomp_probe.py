@@ -29,7 +29,10 @@ Options:
 2. Downgrade WSL:  wsl --update --web-download --version 1.0.3
 3. Skip Sysbox:    Use Docker Sandbox without Sysbox
 """
-LINUX = pytest.mark.skipif(sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="seccomp is Linux's, on amd64 and arm64")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="seccomp is Linux's, on amd64 and arm64",
+)
 EBUSY = 16
 
 
@@ -41,7 +44,10 @@ def module() -> ModuleType:
 @pytest.fixture
 def init(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[Any, dict[str, str]]:
     """What /proc says: by default PID 1 has no filter, and this process is its child."""
-    table = {1: {"Seccomp": "0", "Seccomp_filters": "0", "PPid": "0"}, os.getpid(): {"Seccomp_filters": "0", "PPid": "1"}}
+    table = {
+        1: {"Seccomp": "0", "Seccomp_filters": "0", "PPid": "0"},
+        os.getpid(): {"Seccomp_filters": "0", "PPid": "1"},
+    }
 
     def read(pid: int) -> dict[str, str]:
         return table.get(pid, {})
@@ -76,9 +82,14 @@ def test_the_real_kernel_takes_a_listener_in_a_clean_child(module: ModuleType) -
 @LINUX
 def test_the_real_kernel_refuses_a_second_listener(module: ModuleType) -> None:
     """A parent installs a listener, as WSL's init does; the attempt in its child then meets EBUSY."""
-    parent = PROGRAM.replace("print(attempt())", "first = attempt()\n    import subprocess, sys\n    print(first, subprocess.run([sys.executable, '-c', sys.argv[1]], capture_output=True, text=True).stdout)")
+    parent = PROGRAM.replace(
+        "print(attempt())",
+        "first = attempt()\n    import subprocess, sys\n    print(first, subprocess.run([sys.executable, '-c', sys.argv[1]], capture_output=True, text=True).stdout)",
+    )
     assert parent != PROGRAM
-    result = subprocess.run([sys.executable, "-c", parent, PROGRAM], capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", parent, PROGRAM], capture_output=True, text=True, check=False, timeout=60
+    )
     first, second = result.stdout.split()
     if int(first) == EBUSY:
         pytest.skip("this machine has a seccomp listener above the tests")
@@ -92,7 +103,9 @@ def test_a_plain_filter_above_is_no_conflict(module: ModuleType) -> None:
         "first = attempt()\n    import subprocess, sys\n    print(first, open('/proc/self/status').read().count('Seccomp:\\t2'), "
         "subprocess.run([sys.executable, '-c', sys.argv[1]], capture_output=True, text=True).stdout)",
     )
-    result = subprocess.run([sys.executable, "-c", plain, PROGRAM], capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", plain, PROGRAM], capture_output=True, text=True, check=False, timeout=60
+    )
     first, mode, second = result.stdout.split()
     assert (first, mode) == ("0", "1"), result.stderr
     if module.run_program([], PROGRAM) == EBUSY:
@@ -124,17 +137,24 @@ def test_root_asks_systemd(module: ModuleType, init: Any, commands: Commands, mo
     assert answer.warned == ""
 
 
-def test_a_user_asks_the_users_own_manager(module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_asks_the_users_own_manager(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     as_user(monkeypatch, 4321)
     systemd_run(commands)
     real = os.path.exists
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/run/user/4321/systemd/private" or real(path))
-    assert run(module, "import os; print(0 if os.environ['XDG_RUNTIME_DIR'] == '/run/user/4321' else 1)")["verdict"] == "compatible"
+    assert (
+        run(module, "import os; print(0 if os.environ['XDG_RUNTIME_DIR'] == '/run/user/4321' else 1)")["verdict"]
+        == "compatible"
+    )
     assert "--user" in commands.of("systemd-run")[0]
 
 
 @pytest.mark.parametrize("way", ["root", "nobody's manager", "no systemd-run"])
-def test_a_conflict_stops(module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_conflict_stops(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     as_user(monkeypatch, 0 if way == "root" else 4321)
     if way != "no systemd-run":
         systemd_run(commands)
@@ -147,7 +167,9 @@ def test_a_conflict_stops(module: ModuleType, init: Any, commands: Commands, mon
     assert answer["gate"]["verdict"] == "conflict"
 
 
-def test_force_goes_on_with_a_warning(module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_force_goes_on_with_a_warning(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     as_user(monkeypatch, 0)
     systemd_run(commands)
     answer = run(module, answer_with(EBUSY), force=True)
@@ -180,15 +202,21 @@ def test_without_systemd_run_it_depends_on_the_ancestry(
     assert bool(answer.warned) == (verdict == "inconclusive")
 
 
-def test_a_systemd_run_that_does_not_work_falls_back(module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_systemd_run_that_does_not_work_falls_back(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     as_user(monkeypatch, 0)
     commands.add("systemd-run", 'echo "System has not been booted with systemd as init system (PID 1)." >&2; exit 1')
     assert run(module, answer_with(0))["verdict"] == "compatible"
     assert run(module, answer_with(EBUSY))["failure"] == "gate"
 
 
-@pytest.mark.parametrize("program", [answer_with(38), answer_with(1), "print('hello')", "raise SystemExit(3)", "print(-1)", ""])
-def test_anything_else_is_inconclusive_and_goes_on(module: ModuleType, init: Any, commands: Commands, program: str) -> None:
+@pytest.mark.parametrize(
+    "program", [answer_with(38), answer_with(1), "print('hello')", "raise SystemExit(3)", "print(-1)", ""]
+)
+def test_anything_else_is_inconclusive_and_goes_on(
+    module: ModuleType, init: Any, commands: Commands, program: str
+) -> None:
     answer = run(module, program)
     assert answer["verdict"] == "inconclusive"
     assert answer.warned
@@ -197,7 +225,9 @@ def test_anything_else_is_inconclusive_and_goes_on(module: ModuleType, init: Any
 
 def test_an_attempt_that_hangs_is_given_up(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *argv, timeout, **more: real(*argv, timeout=min(timeout, 0.3), **more))
+    monkeypatch.setattr(
+        subprocess, "run", lambda *argv, timeout, **more: real(*argv, timeout=min(timeout, 0.3), **more)
+    )
     assert module.run_program([], "import time; time.sleep(30)") is None
 
 
@@ -206,16 +236,23 @@ def test_an_attempt_that_cannot_be_started(module: ModuleType) -> None:
 
 
 def test_a_chain_of_parents_is_followed(module: ModuleType) -> None:
-    table = {1: {"Seccomp_filters": "1"}, 20: {"PPid": "1", "Seccomp_filters": "1"}, 300: {"PPid": "20", "Seccomp_filters": "1"}}
+    table = {
+        1: {"Seccomp_filters": "1"},
+        20: {"PPid": "1", "Seccomp_filters": "1"},
+        300: {"PPid": "20", "Seccomp_filters": "1"},
+    }
     assert module.descends_from_init(300, lambda pid: table.get(pid, {}))
     table[20]["PPid"] = "0"
     assert not module.descends_from_init(300, lambda pid: table.get(pid, {}))
 
 
 @pytest.mark.parametrize(
-    ("script", "said"), [("printf 'mirrored\\r\\n'", "networkingMode mirrored"), ("exit 1", "networkingMode unknown"), (None, "kernel ")]
+    ("script", "said"),
+    [("printf 'mirrored\\r\\n'", "networkingMode mirrored"), ("exit 1", "networkingMode unknown"), (None, "kernel ")],
 )
-def test_the_mode_of_the_network_is_told(module: ModuleType, init: Any, commands: Commands, script: str | None, said: str) -> None:
+def test_the_mode_of_the_network_is_told(
+    module: ModuleType, init: Any, commands: Commands, script: str | None, said: str
+) -> None:
     if script:
         commands.add("wslinfo", script)
     answer = run(module, answer_with(EBUSY))
@@ -225,7 +262,9 @@ def test_the_mode_of_the_network_is_told(module: ModuleType, init: Any, commands
 
 
 @pytest.mark.parametrize(("errno", "status"), [(0, "pass"), (EBUSY, "fail"), (38, "unknown")])
-def test_the_health_report_never_fails(module: ModuleType, init: Any, commands: Commands, errno: int, status: str) -> None:
+def test_the_health_report_never_fails(
+    module: ModuleType, init: Any, commands: Commands, errno: int, status: str
+) -> None:
     answer = run(module, answer_with(errno), report=True)
     assert not answer.get("failed")
     (finding,) = answer["findings"]

@@ -1,0 +1,184 @@
+"""Isolation is shown by what two containers see of themselves, or it was not shown."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.conftest import Commands, load_module, run_module
+
+OWN, WHOLE = "0 231072 65536", "         0          0 4294967295"
+FUSE = "700 650 0:60 / /proc/sys rw - fuse sysboxfs rw,user_id=0"
+PLAIN = "700 650 0:60 / /proc rw - proc proc rw"
+INFO = {"Runtimes": {"runc": {}, "sysbox-runc": {}}, "DefaultRuntime": "runc"}
+# Reads the image as the original does; what a container prints is in a file named by its runtime.
+DOCKER = """
+import os, tarfile
+if os.environ.get("DOCKER_HOST") != {host!r} or "DOCKER_CONTEXT" in os.environ:
+    sys.exit("asked another engine")
+argv = sys.argv[1:]
+if argv[0] == "import":
+    names = tarfile.open(fileobj=sys.stdin.buffer, mode="r|").getnames()
+    if os.path.exists({folder!r} + "/full"):
+        sys.exit("write error: no space left on device")
+    sys.exit(0 if "bin/cat" in names else "no program in it")
+if argv[0] == "run":
+    runtime = argv[argv.index("--runtime") + 1]
+    text = open({folder!r} + "/" + runtime).read()
+    if text.startswith("error:"):
+        sys.exit("docker: Error response from daemon:\\n" + text)
+    print(text)
+"""
+
+
+class Docker:
+    def __init__(self, folder: Path, commands: Commands, engine: Any) -> None:
+        self.folder, self.commands = folder, commands
+        self.answers: dict[str, Any] = {"/info": dict(INFO)}
+        self.socket = engine(self.answers).path
+        commands.link("cat", "ldd")
+        commands.add("docker", DOCKER.format(host=f"unix://{self.socket}", folder=str(folder)), python=True)
+        self.prints("sysbox-runc", f"{OWN}\n{FUSE}")
+        self.prints("runc", f"{WHOLE}\n{PLAIN}")
+
+    def prints(self, runtime: str, text: str) -> None:
+        (self.folder / runtime).write_text(text)
+
+    def left(self) -> set[str]:
+        """What was made and not removed again."""
+        made = {call[2] for call in self.commands.of("docker") if call[0] == "import"}
+        return made - {call[-1] for call in self.commands.of("docker") if call[:2] == ["image", "rm"]}
+
+
+@pytest.fixture
+def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    loaded = load_module("sysbox_isolation")
+    monkeypatch.setattr(loaded, "PATH", f"{commands.path}:/usr/bin:/bin")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:1")
+    monkeypatch.setenv("DOCKER_CONTEXT", "somebody-elses")
+    return loaded
+
+
+@pytest.fixture
+def docker(module: ModuleType, tmp_path: Path, commands: Commands, engine: Any) -> Docker:
+    if not Path("/usr/bin/ldd").exists():
+        pytest.skip("there is no ldd, which the image is made with")
+    return Docker(tmp_path, commands, engine)
+
+
+def test_an_isolated_container(module: ModuleType, docker: Docker) -> None:
+    answer = run_module(module, socket=docker.socket)
+    assert not answer["changed"]
+    assert answer["isolated"] is True
+    assert answer["uid_map"] == OWN
+    assert answer.warned == ""
+    assert docker.left() == set()
+    runs = [call for call in docker.commands.of("docker") if call[0] == "run"]
+    assert [call[call.index("--runtime") + 1] for call in runs] == ["sysbox-runc", "runc"]
+    assert all({"--rm", "--network"} <= set(call) and "--privileged" not in call for call in runs)
+
+
+def test_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
+    assert run_module(module, check_mode=True, socket=docker.socket)["isolated"] is False
+    assert docker.commands.calls == []
+
+
+NOT_ISOLATED = {
+    "the whole map": (("sysbox-runc", f"{WHOLE}\n{FUSE}"), "uid map 0 0 4294967295"),
+    "no sysbox-fs": (("sysbox-runc", f"{OWN}\n{PLAIN}"), "no file system of sysbox-fs"),
+    "the same map as runc": (("runc", f"{OWN}\n{PLAIN}"), "as one under runc has"),
+    "no map": (("sysbox-runc", FUSE), "it is not isolated"),
+    "seccomp": (("sysbox-runc", "error: loading seccomp notification rules: device or resource busy"), "device or resource busy"),
+    "time namespace": (("sysbox-runc", 'error: namespace {"time" ""} does not exist'), "does not exist"),
+    "AppArmor": (("sysbox-runc", "error: fusermount3: mount failed: Permission denied"), "fusermount3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("prints", "said"), NOT_ISOLATED.values(), ids=NOT_ISOLATED.keys())
+def test_what_is_not_isolated_fails(module: ModuleType, docker: Docker, prints: tuple[str, str], said: str) -> None:
+    docker.prints(*prints)
+    answer = run_module(module, socket=docker.socket)
+    assert answer["failure"] == "failed"
+    assert answer["isolated"] is False
+    assert said in answer["msg"]
+    assert "`" in answer["hint"]
+    assert docker.left() == set()
+
+
+def test_under_force_it_is_a_warning_with_the_remedy(module: ModuleType, docker: Docker) -> None:
+    docker.prints("sysbox-runc", "error: seccomp: device or resource busy")
+    answer = run_module(module, socket=docker.socket, warn_only=True)
+    assert not answer.get("failed")
+    assert answer["isolated"] is False
+    assert "device or resource busy" in answer.warned
+    assert "networkingMode=nat" in answer.warned
+
+
+def test_an_image_that_cannot_be_made(module: ModuleType, docker: Docker) -> None:
+    (docker.folder / "full").touch()
+    answer = run_module(module, socket=docker.socket)
+    assert "no space left on device" in answer["msg"]
+    assert "`df -h /var/lib`" in answer["hint"]
+
+
+def test_an_engine_that_does_not_answer(module: ModuleType, docker: Docker, tmp_path: Path) -> None:
+    assert "does not answer" in run_module(module, socket=str(tmp_path / "none.sock"))["msg"]
+
+
+def test_an_engine_without_the_runtime(module: ModuleType, docker: Docker) -> None:
+    docker.answers["/info"]["Runtimes"] = {"runc": {}}
+    assert "does not know the runtime sysbox-runc" in run_module(module, socket=docker.socket)["msg"]
+
+
+def test_sysbox_as_default_runtime_is_a_warning(module: ModuleType, docker: Docker) -> None:
+    docker.answers["/info"]["DefaultRuntime"] = "sysbox-runc"
+    assert "default runtime" in run_module(module, socket=docker.socket).warned
+
+
+def test_a_container_that_hangs_is_given_up(
+    module: ModuleType, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.commands.add("docker", "exec 2>/dev/null; while :; do :; done")
+    monkeypatch.setattr(module, "RUN_SECONDS", 0.3)
+    answer = run_module(module, socket=docker.socket)
+    assert "did not end within" in answer["msg"]
+
+
+def test_no_docker_cli(module: ModuleType, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    (docker.commands.folder / "docker").unlink()
+    monkeypatch.setattr(module, "PATH", docker.commands.path)
+    if Path("/usr/bin/docker.containai").exists():
+        pytest.skip("this machine has a docker CLI that was set aside")
+    answer = run_module(module, socket=docker.socket)
+    assert "no docker CLI" in answer["msg"]
+
+
+@pytest.mark.parametrize(("ready", "status"), [(True, "pass"), (False, "unknown")])
+def test_the_health_report(module: ModuleType, docker: Docker, ready: bool, status: str) -> None:
+    (finding,) = run_module(module, socket=docker.socket, report=True, ready=ready)["findings"]
+    assert finding["status"] == status
+    docker.prints("sysbox-runc", f"{WHOLE}\n{FUSE}")
+    (finding,) = run_module(module, socket=docker.socket, report=True, ready=ready)["findings"]
+    assert finding["status"] == ("fail" if ready else "unknown")
+
+
+def test_the_image_runs(module: ModuleType, needs_root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its program and libraries are enough: cat works with that folder as its root."""
+    monkeypatch.setattr(module, "PATH", "/usr/bin:/bin")
+    with tarfile.open(fileobj=io.BytesIO(module.image())) as tar:
+        tar.extractall(tmp_path / "root", filter="fully_trusted")
+    (tmp_path / "root" / "etc" / "greeting").write_text("hello\n")
+    script = "import os, sys; os.chroot(sys.argv[1]); os.execv('/bin/cat', ['cat', '/etc/greeting'])"
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "root")], capture_output=True, text=True, check=False
+    )
+    if "Operation not permitted" in result.stderr:
+        pytest.skip("chroot is not allowed here")
+    assert (result.stdout, result.returncode) == ("hello\n", 0)
