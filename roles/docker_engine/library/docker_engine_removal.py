@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_record import STATE_DIR, Record, read, replace, sha256
+from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
 
 DOCUMENTATION = r"""
 module: docker_engine_removal
@@ -60,6 +60,9 @@ class Removal:
             self.notes.append(f"{path} was edited since setup and is left as it is.")
             return
         before = read(entry["backup"]) if entry.get("backup") else None
+        if entry.get("before") not in (None, digest(before)):
+            self.notes.append(f"{path} is left as it is: what stood there before setup is not in {entry.get('backup')} any more.")
+            return
         if now == before:
             return
         self.did("remove" if before is None else "change", path)

@@ -10,7 +10,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
-from ansible.module_utils.containai_record import Record, read, replace, sha256
+from ansible.module_utils.containai_record import Record, digest, read, replace, sha256
 
 DOCUMENTATION = r"""
 module: sysbox_runtime
@@ -83,8 +83,9 @@ def bytes_before_setup(path, now):
     entry = Record().data.get("files", {}).get(path)
     if now is None or entry is None:
         return now
-    if sha256(now) == entry.get("after"):
-        return read(entry["backup"]) if entry["backup"] else None
+    before = read(entry["backup"]) if entry["backup"] else None
+    if sha256(now) == entry.get("after") and digest(before) == entry["before"]:
+        return before
     return without_runtime(now, NAME)
 
 
