@@ -113,13 +113,12 @@ class Commands:
         """Put a shell (or Python) program there; it notes its arguments first."""
         path = self.folder / name
         if python:
-            note = (
-                f"import json, sys\nopen({str(self.log)!r}, 'a').write(json.dumps([{name!r}, *sys.argv[1:]]) + '\\n')\n"
-            )
+            words = f"'\\x1f'.join([{name!r}, *sys.argv[1:]]) + '\\x1e'"
+            note = f"import json, sys\nopen({str(self.log)!r}, 'a').write({words})\n"
             interpreter = python if isinstance(python, str) else sys.executable
             path.write_text(f"#!{interpreter} -IS\n{note}{script}\n")
         else:
-            # One line a call, each argument quoted; printf is the shell's own, so an empty PATH does.
+            # printf is the shell's own, so that an empty PATH does.
             quote = f"{{ printf '%s' {shlex.quote(name)}; for word; do printf '\\037%s' \"$word\"; done; printf '\\036'; }} >>{shlex.quote(str(self.log))}"
             path.write_text(f"#!/bin/sh\n{quote}\n{script}\n")
         path.chmod(0o755)
@@ -138,10 +137,7 @@ class Commands:
         """Every call so far: program and arguments."""
         if not self.log.exists():
             return []
-        text = self.log.read_text()
-        if "\x1e" not in text:
-            return [json.loads(line) for line in text.splitlines()]
-        return [entry.split("\x1f") for entry in text.split("\x1e") if entry]
+        return [entry.split("\x1f") for entry in self.log.read_text().split("\x1e") if entry]
 
     def of(self, name: str) -> list[list[str]]:
         return [call[1:] for call in self.calls if call[0] == name]

@@ -284,6 +284,18 @@ def test_absent_gives_the_very_bytes_back(module: ModuleType, file: Path, before
     assert not run_module(module, path=str(file), state="absent")["changed"]
 
 
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_absent_without_a_whole_backup_takes_out_the_entry_only(
+    module: ModuleType, file: Path, recorded, damage: str
+) -> None:
+    file.write_text('{"debug": true}')
+    run_module(module, path=str(file))
+    backup = Path(recorded()["files"][str(file)]["backup"])
+    backup.unlink() if damage == "gone" else backup.write_text("{")
+    run_module(module, path=str(file), state="absent")
+    assert json.loads(file.read_text()) == {"debug": True}
+
+
 def test_absent_keeps_what_was_edited_since(module: ModuleType, file: Path) -> None:
     file.write_text('{"debug": true}')
     run_module(module, path=str(file))

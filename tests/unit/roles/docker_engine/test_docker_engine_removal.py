@@ -1,0 +1,205 @@
+"""Uninstall goes by the record: what setup made goes, what was edited or is needed by now stays, and says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils.containai_record import Record
+
+from tests.unit.roles.conftest import Commands, load_module, run_module
+
+
+class Host:
+    """The programs that removal calls; apt's plan is in a file: package, then what goes with it."""
+
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        self.folder, self.commands = folder, commands
+        self.data_root = folder / "docker-containai"
+        self.data_root.mkdir()
+        (self.data_root / "volume").write_text("mine")
+        self.packages = folder / "packages"
+        self.packages.write_text("libc6\ndocker.io\nfuse3\n")
+        self.needs: dict[str, list[str]] = {}
+        commands.link("cat")
+        commands.add("dpkg-query", f"cat {self.packages}")
+        commands.add("dpkg-divert")
+        commands.add("systemctl", "case $1 in is-enabled) echo disabled; exit 1;; is-active) exit 3;; esac")
+        for name in ("gpasswd", "userdel", "groupdel"):
+            commands.add(name)
+        commands.add("getent", 'echo "$2:x:990:"')
+        self.plan()
+
+    def plan(self, code: int = 0) -> None:
+        script = f"needs = {self.needs!r}\nwords = [word for word in sys.argv[sys.argv.index('purge') + 1:] if not word.startswith('-')]\n"
+        script += "if '--simulate' in sys.argv:\n    for word in words:\n        for name in [word, *needs.get(word, [])]:\n            print(f'Purg {name} [1.0]')\n"
+        script += f"else:\n    sys.stderr.write('dpkg: error\\n' if {code} else '')\n    sys.exit({code})"
+        self.commands.add("apt-get", script, python=True)
+
+    def changes(self) -> list[list[str]]:
+        looks = {"dpkg-query", "getent"}
+        return [
+            call
+            for call in self.commands.calls
+            if call[0] not in looks and "--simulate" not in call and call[1:2] not in (["is-enabled"], ["is-active"])
+        ]
+
+
+@pytest.fixture
+def module(commands: Commands, state: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    loaded = load_module("docker_engine_removal")
+    monkeypatch.setattr(loaded, "PATH", commands.path)
+    monkeypatch.setattr(loaded, "STATE_DIR", str(state))
+    return loaded
+
+
+@pytest.fixture
+def host(module: ModuleType, tmp_path: Path, commands: Commands) -> Host:
+    return Host(tmp_path, commands)
+
+
+def remove(module: ModuleType, host: Host, **more: Any) -> Any:
+    return run_module(module, data_root=str(host.data_root), **more)
+
+
+def made(path: Path, before: bytes | None, after: bytes) -> None:
+    """Change a file as setup does: the record first."""
+    record = Record()
+    record.note_file(str(path), before, after)
+    record.save()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(after)
+
+
+def note(**lists: list[Any]) -> None:
+    record = Record()
+    for kind, values in lists.items():
+        for value in values:
+            record.note(kind, value)
+    record.save()
+
+
+def test_files_go_back_to_what_they_were(module: ModuleType, host: Host, tmp_path: Path, state: Path) -> None:
+    new, changed, edited, gone = (tmp_path / "etc" / name for name in ("new", "changed", "edited", "gone"))
+    for path, before in ((new, None), (changed, b"theirs"), (edited, b"theirs"), (gone, None)):
+        made(path, before, b"ours")
+    edited.write_bytes(b"edited since")
+    gone.unlink()
+    plan = remove(module, host, check_mode=True)
+    assert new.exists()
+    assert host.changes() == []
+    answer = remove(module, host)
+    assert plan["actions"] == answer["actions"]
+    assert plan["diff"] == answer["diff"]
+    assert not new.exists()
+    assert changed.read_bytes() == b"theirs"
+    assert edited.read_bytes() == b"edited since"
+    assert any(str(edited) in line for line in answer["notes"])
+    assert not state.exists()
+    assert ("remove", str(new)) in answer.actions
+    assert ("change", str(changed)) in answer.actions
+
+
+def test_without_a_record_nothing_is_removed(module: ModuleType, host: Host) -> None:
+    answer = remove(module, host)
+    assert not answer["changed"]
+    assert [call for call in host.changes() if call != ["systemctl", "daemon-reload"]] == []
+    assert (host.data_root / "volume").exists()
+
+
+def test_our_packages_go(module: ModuleType, host: Host) -> None:
+    note(packages=["docker.io", "fuse3", "not-there-any-more"])
+    assert ("remove", "packages: docker.io fuse3") in remove(module, host).actions
+    (call,) = [call for call in host.changes() if call[0] == "apt-get"]
+    assert call[-4:] == ["purge", "--yes", "docker.io", "fuse3"]
+
+
+def test_a_package_that_is_needed_by_now_stays(module: ModuleType, host: Host) -> None:
+    note(packages=["docker.io", "fuse3"])
+    host.needs = {"fuse3": ["sshfs"]}
+    host.plan()
+    answer = remove(module, host)
+    assert ("remove", "packages: docker.io") in answer.actions
+    assert "fuse3 stays: sshfs needs it by now." in answer["notes"]
+
+
+def test_docker_stays_where_it_is_in_use_by_now(module: ModuleType, host: Host) -> None:
+    note(packages=["docker.io", "fuse3"])
+    host.commands.add("systemctl", "case $1 in is-enabled) echo enabled;; esac")
+    answer = remove(module, host)
+    assert ("remove", "packages: fuse3") in answer.actions
+    assert any("docker.service is in use" in line for line in answer["notes"])
+
+
+def test_apts_refusal_keeps_the_record(module: ModuleType, host: Host, state: Path) -> None:
+    note(packages=["docker.io"])
+    host.plan(code=100)
+    answer = remove(module, host)
+    assert "apt could not remove docker.io:\ndpkg: error" in answer["msg"]
+    assert "`sudo dpkg --configure -a`" in answer["hint"]
+    assert json.loads((state / "record.json").read_text())["packages"] == ["docker.io"]
+    host.plan()
+    assert remove(module, host)["changed"]
+    assert not state.exists()
+
+
+def test_groups_members_and_diversions_go(module: ModuleType, host: Host) -> None:
+    note(
+        groups=["containai"], users=["sysbox"], members=[["containai", "dev"]], diversions=["/usr/bin/docker.containai"]
+    )
+    answer = remove(module, host)
+    assert ("change", "group containai: take out dev") in answer.actions
+    assert ("remove", "group containai") in answer.actions
+    changes = host.changes()
+    assert ["gpasswd", "--delete", "dev", "containai"] in changes
+    assert ["groupdel", "containai"] in changes
+    assert ["userdel", "sysbox"] in changes
+    (divert,) = [call for call in changes if call[0] == "dpkg-divert"]
+    assert divert[-2:] == ["--remove", "/usr/bin/docker"]
+
+
+def test_data_stays_unless_it_is_purged(module: ModuleType, host: Host) -> None:
+    answer = remove(module, host)
+    assert (host.data_root / "volume").read_text() == "mine"
+    assert any("`cai uninstall --purge`" in line for line in answer["notes"])
+    remove(module, host, check_mode=True, purge=True)
+    assert host.data_root.exists()
+    assert remove(module, host, purge=True)["changed"]
+    assert not host.data_root.exists()
+
+
+def test_a_folder_that_is_in_use_stays(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    empty, used, file = tmp_path / "empty", tmp_path / "used", tmp_path / "key.json"
+    empty.mkdir()
+    used.mkdir()
+    (used / "theirs").touch()
+    file.touch()
+    note(folders=[str(path) for path in (empty, used, file, tmp_path / "none")])
+    remove(module, host, check_mode=True)
+    assert empty.exists()
+    remove(module, host)
+    assert not empty.exists()
+    assert not file.exists()
+    assert (used / "theirs").exists()
+
+
+def test_a_second_time_changes_nothing(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    made(tmp_path / "etc" / "new", None, b"ours")
+    assert remove(module, host)["changed"]
+    assert not remove(module, host)["changed"]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_a_backup_that_is_not_whole_is_not_put_back(
+    module: ModuleType, host: Host, tmp_path: Path, recorded, damage: str
+) -> None:
+    path = tmp_path / "etc" / "daemon.json"
+    made(path, b"theirs", b"ours")
+    backup = Path(recorded()["files"][str(path)]["backup"])
+    backup.unlink() if damage == "gone" else backup.write_bytes(b"thei")
+    answer = remove(module, host)
+    assert path.read_bytes() == b"ours"
+    assert any(str(path) in line for line in answer["notes"])
