@@ -23,6 +23,7 @@ _ENDS = {
 # What Ansible says when it has nothing to say.
 _PREFIXES = re.compile(r"\A((Task|Module|Action) failed: )+")
 _EMPTY_MESSAGES = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "All items completed")
+_NO_ANSWER = "Module result deserialization failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,8 @@ def _message(result: dict[Any, Any], task: str) -> tuple[str, str]:
     """Split a failure's text into its first line and the rest; a useless one gives way to what the program said."""
     raw = result.get("msg")
     text = "\n".join(map(_text, raw)) if isinstance(raw, list) else _text(raw)
+    if text.strip().startswith(_NO_ANSWER):
+        return f"The step “{task or 'unnamed'}” ended without an answer: it was killed, or the machine ran out of memory.", ""
     if text.strip() and not text.strip().startswith(_EMPTY_MESSAGES):
         text = _PREFIXES.sub("", text.strip("\n"))
         first, _, rest = text.partition("\n")

@@ -114,8 +114,13 @@ def _own(request: Request, platform: Platform) -> dict[str, Any]:
     # On macOS the machine itself needs no root, but the VM's own user becomes root there without a password.
     if platform is Platform.MACOS:
         become = not request.read_only
-    user = folders.sudo_user()
-    return {"cai_become": become, **({"docker_context_user": user} if user else {})}
+    user, settings = folders.sudo_user(), os.environ.get("DOCKER_CONFIG", "")
+    variables: dict[str, Any] = {"cai_become": become}
+    if user:
+        variables["docker_context_user"] = user
+    if settings:  # where this user's docker keeps its contexts; lost under sudo otherwise
+        variables["docker_context_config_dir"] = os.path.abspath(settings)
+    return variables
 
 
 def finish(request: Request, report: Report, page: Callable[[Any, Report], None]) -> int:

@@ -24,6 +24,7 @@ description:
   - Changes nothing, and asks the other engine for nothing but its version and its list of containers.
 options:
   user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
+  config_dir: {type: str, default: '', description: "That user's docker settings (DOCKER_CONFIG). Empty means C(~/.docker)."}
   ours: {type: str, default: containai-secure, description: The context that may change.}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   before: {type: dict, description: The snapshot to compare with.}
@@ -77,24 +78,20 @@ def unowned(path):
     return content(path)
 
 
-def docker_home(home):
-    return os.path.join(home, ".docker")
-
-
-def active_context(home):
+def active_context(folder):
     try:
-        with open(os.path.join(docker_home(home), "config.json"), encoding="utf-8") as handle:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as handle:
             return json.load(handle).get("currentContext", "default")
     except (OSError, ValueError, AttributeError):
         return "default"
 
 
-def contexts(home, ours):
+def contexts(settings, ours):
     """Every context but ours, {name: content}; a context's folder is named by the SHA-256 of its name."""
     found = {}
     mine = hashlib.sha256(ours.encode()).hexdigest()
     for part in ("meta", "tls"):
-        folder = os.path.join(docker_home(home), "contexts", part)
+        folder = os.path.join(settings, "contexts", part)
         if not os.access(folder, os.R_OK | os.X_OK):
             continue
         for name in sorted(os.listdir(folder)):
@@ -148,19 +145,19 @@ def connects(port):
     return True
 
 
-def take(home, ours):
+def take(folder, ours):
     engine = {} if asleep() else ask_other("/info") or {}
     snapshot = {
-        "the active docker context": active_context(home),
-        "~/.docker/config.json": content(os.path.join(docker_home(home), "config.json")),
-        "~/.docker/daemon.json": content(os.path.join(docker_home(home), "daemon.json")),
+        "the active docker context": active_context(folder),
+        "~/.docker/config.json": content(os.path.join(folder, "config.json")),
+        "~/.docker/daemon.json": content(os.path.join(folder, "daemon.json")),
         "the file /usr/bin/docker": unowned("/usr/bin/docker"),
         "docker.service": service("docker.service"),
         "docker.socket": service("docker.socket"),
         "the engine at /var/run/docker.sock": engine.get("ID"),
         "the owner of /var/run/docker.sock": socket_owner(),
     }
-    snapshot.update({f"the docker context file {path}": value for path, value in contexts(home, ours).items()})
+    snapshot.update({f"the docker context file {path}": value for path, value in contexts(folder, ours).items()})
     return {"things": snapshot, "containers": containers()}
 
 
@@ -200,6 +197,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "user": {"type": "str", "default": ""},
+            "config_dir": {"type": "str", "default": ""},
             "ours": {"type": "str", "default": "containai-secure"},
             "before": {"type": "dict"},
             "report": {"type": "bool", "default": False},
@@ -212,7 +210,7 @@ def main():
     except KeyError:
         module.fail_json(msg=f"There is no user {name or os.getuid()!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
-    snapshot = take(home, module.params["ours"])
+    snapshot = take(module.params["config_dir"] or os.path.join(home, ".docker"), module.params["ours"])
     if module.params["report"]:
         module.exit_json(changed=False, findings=[report(snapshot, module.params["ours"])])
     if module.params["before"]:
