@@ -323,7 +323,8 @@ def test_no_such_user_is_said(module: ModuleType, host: Host) -> None:
 
 def test_the_user_behind_sudo_is_meant(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(module, "take", lambda home, ours: seen.append(home) or {"things": {}, "containers": {}})
+    monkeypatch.setattr(module, "take", lambda folder, ours: seen.append(folder) or {"things": {}, "containers": {}})
     monkeypatch.setenv("SUDO_USER", "nobody")
     run_module(module)
-    assert seen == [pwd.getpwnam("nobody").pw_dir]
+    run_module(module, config_dir="/srv/docker-settings")
+    assert seen == [f"{pwd.getpwnam('nobody').pw_dir}/.docker", "/srv/docker-settings"]
