@@ -1,0 +1,72 @@
+"""The seccomp gate, met by the command in a login below a PID 1 that holds a listener, as in WSL2's mirrored mode."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hosts import host, paths
+from tests.system import snapshot
+from tests.system.box import Box, width
+
+
+@pytest.fixture(scope="module")
+def box(hosts):
+    return hosts("gate", kind="listener")
+
+
+def test_the_gate_stops_setup_with_the_box_and_the_remedy_before_any_change(box: Box):
+    before = box.snapshot(times=True)
+    done = box.cai("setup")
+    print(done.text)
+    done.expect(1, "Found: ", "EBUSY", "networkingMode=nat", "wsl --shutdown")
+    lines = [line for line in done.text.splitlines() if line[:1] in "╔║╠╚"]
+    drawn = [line.rstrip() for line in (paths.ROOT / "roles/sysbox/files/seccomp-conflict.txt").read_text().splitlines()]
+    assert lines == drawn
+    assert {width(line) for line in lines} == {68}
+    assert all(line[-1] in "╗║╣╝" for line in lines)
+    difference = snapshot.difference(before, box.snapshot(times=True))
+    print(f"file system: {len(before)} paths, {len(difference)} differences")
+    assert difference == []
+
+
+def test_a_dry_run_gives_the_same_verdict(box: Box):
+    before = box.snapshot(times=True, ignore=())
+    done = box.cai("setup", "--dry-run")
+    print(done.text)
+    done.expect(1, "║", "networkingMode=nat", "would stop at the gate")
+    assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []
+    document = box.cai("setup", "--dry-run", "--json")
+    document.expect(1)
+    assert [gate["verdict"] for gate in document.document["gate"]] == ["conflict"]
+
+
+def test_doctor_names_the_conflict_and_the_remedy(box: Box):
+    found = box.health()["seccomp"]
+    print(found)
+    assert found["status"] == "fail"
+    assert "networkingMode=nat" in found["hint"]
+
+
+def test_force_goes_on_with_the_warning(box: Box):
+    done = box.cai("setup", "--force")
+    print(done.text)
+    done.expect(0, "║", "networkingMode=nat", "ready")
+    assert box.ok("systemctl is-active -q containai-docker sysbox-mgr sysbox-fs")
+    second = box.cai("setup", "--force", "--json").expect(0)
+    assert second.document["changed"] == 0
+    assert any("networkingMode=nat" in text for text in second.document["warnings"])
+
+
+def test_without_force_it_still_stops_afterwards(box: Box):
+    box.cai("setup").expect(1, "networkingMode=nat")
+
+
+def test_a_plain_filter_of_pid_1_is_no_conflict(hosts, box: Box):
+    host.down(box.name)
+    plain: Box = hosts("plain", kind="plain")
+    assert "Seccomp:\t2" in plain.sh("cat /proc/1/status")
+    plain.cai("setup", "--dry-run").expect(0, "Gate: passes")
+    done = plain.cai("setup").expect(0, "ready")
+    print(done.text)
+    assert "║" not in done.text
+    assert plain.isolated()

@@ -1,0 +1,208 @@
+"""Runs that are killed, interrupted or met by another: the next one succeeds, and nothing of the dead one is left."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hosts import engine, host
+from tests.system import snapshot
+from tests.system.box import SERVICE, VENV, Box
+
+# Finds who is to die below the unit's main process, and kills it.
+REAPER = r"""
+import os, signal, subprocess, sys, time
+unit, victim = sys.argv[1:]
+main = int(subprocess.run(["systemctl", "show", "-p", "MainPID", "--value", unit], capture_output=True, text=True).stdout)
+def table():
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+            words = open(f"/proc/{pid}/cmdline").read().replace("\0", " ")
+            found[int(pid)] = (int(fields[1]), words, os.stat(f"/proc/{pid}").st_uid)
+        except OSError:
+            pass
+    return found
+def below(processes, pid):
+    level = [pid]
+    while level:
+        level = [child for child, (above, _, _) in processes.items() if above in level]
+        yield from level
+end = time.time() + 5
+while time.time() < end:
+    processes = table()
+    pids = list(below(processes, main))
+    if victim == "cai":
+        chosen = [main]
+    elif victim == "ansible":
+        chosen = [pid for pid in pids if "ansible playbook" in processes[pid][1]][:1]
+    else:  # the module: root's, below sudo
+        chosen = [pid for pid in pids if processes[pid][2] == 0 and "python3" in processes[pid][1] and "sudo" not in processes[pid][1] and "sh -c" not in processes[pid][1]][:1]
+    if chosen:
+        os.kill(chosen[0], signal.SIGKILL)
+        print("killed", chosen[0], processes.get(chosen[0], ("", "?", 0))[1][:100])
+        sys.exit(0)
+    time.sleep(0.01)
+sys.exit("nobody to kill")
+"""
+numbers = itertools.count(1)
+PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
+    "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Merge the Sysbox runtime into daemon.json",
+    "Start the secure engine", "Verify the isolation of a Sysbox container", "Create the docker context",
+)  # fmt: skip
+STRAYS = "pgrep -af '[a]nsible playbook'"
+
+
+@pytest.fixture(scope="module")
+def box(hosts):
+    made: Box = hosts("killed")
+    made.write("/opt/reaper.py", REAPER)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pristine(box):
+    return box.snapshot()
+
+
+class Running:
+    """A setup that has begun."""
+
+    def __init__(self, box: Box, *arguments: str) -> None:
+        self.box, self.unit = box, f"run-{next(numbers)}"
+        address = engine.docker_host()
+        words = ["docker", *(["-H", address] if address else []), "exec", host.container(box.name), *SERVICE, "--uid=dev", "--pipe"]
+        # KillMode=process: systemd must not tidy up behind a killed process, which nobody does on a terminal.
+        words += [f"--unit={self.unit}", "-p", "KillMode=process", f"{VENV}/bin/cai", "setup", "--verbose", *arguments]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+
+    def until(self, text: str) -> None:
+        for line in self.process.stdout or ():
+            self.said += line
+            if text in line:
+                return
+        raise AssertionError(f"no {text!r} in:\n{self.said}")
+
+    def kill(self, victim: str) -> str:
+        return self.box.run("python3", "-IS", "/opt/reaper.py", f"{self.unit}.service", victim).strip()
+
+    def end(self) -> int:
+        out, _ = self.process.communicate(timeout=200)
+        self.said += out
+        return self.process.returncode
+
+
+def leftovers(box: Box) -> str:
+    return box.sh("find /etc /var/lib /usr/local /home/dev /run -xdev -not -path '/home/dev/venv/*' '(' -name '.containai-*' -o -name 'containai-shadow-*' -o -name '.download-*' ')'")
+
+
+def gone(box: Box, pristine: dict[str, str]) -> list[str]:
+    box.cai("uninstall", "--yes", "--purge").expect(0)
+    difference = snapshot.difference(pristine, box.snapshot())
+    print("after uninstall:", *(difference or ["no difference"]), sep="\n  ")
+    return difference
+
+
+POINTS = [
+    ("cai", PACKAGES), ("ansible", PACKAGES), ("module", PACKAGES), ("machine", PACKAGES), ("module", FILES), ("ansible", FILES), ("cai", SYSBOX),
+    ("module", SYSBOX), ("machine", SYSBOX), ("module", RUNTIME), ("module", START), ("machine", START), ("ansible", VERIFY), ("cai", CONTEXT),
+]  # fmt: skip
+FIRST = ("module", SYSBOX)
+
+
+@pytest.mark.parametrize(
+    ("victim", "step"), [pytest.param(*point, id=f"{point[0]}-{point[1].replace(' ', '-')}", marks=() if point == FIRST else pytest.mark.slow) for point in POINTS]
+)  # fmt: skip
+def test_after_a_killed_run_the_next_one_succeeds(box: Box, pristine, victim, step):
+    running = Running(box)
+    running.until(f"{step}] ")
+    if victim == "machine":
+        print(f"rebooted in {host.reboot(box.name):.1f} s")
+        running.process.kill()
+        running.process.communicate()
+    else:
+        print(running.kill(victim))
+        code = running.end()
+        print(f"{victim} killed in “{step}”: exit {code}\n" + "\n".join(running.said.splitlines()[-6:]))
+        assert code != 0
+        assert "Traceback" not in running.said
+    done = box.setup()
+    print(f"next run: {done.seconds:.1f} s")
+    assert box.isolated()
+    assert box.active_context() == "default"
+    box.converged()
+    left = leftovers(box)
+    print(f"left over: {left or 'nothing'}")
+    assert [path for path in left.splitlines() if not path.startswith("/run/")] == []
+    assert gone(box, pristine) == []
+
+
+def test_two_runs_at_once_one_refuses_and_names_the_other(box: Box):
+    running = Running(box)
+    running.until(f"{PACKAGES}] ")
+    pid = box.sh(f"systemctl show -p MainPID --value {running.unit}")
+    second = box.cai("setup")
+    print(second.text)
+    second.expect(second.code, pid, "/.local/state/containai/runs/")
+    assert second.code in (1, 3)
+    assert second.seconds < 10
+    as_root = box.user("sudo", f"{VENV}/bin/cai", "setup")
+    print(as_root.text)
+    assert as_root.code in (1, 3), "root's run went on beside dev's"
+    as_root.expect(as_root.code, pid)
+    box.cai("doctor")  # looking is allowed meanwhile
+    assert running.end() == 0, running.said
+
+
+def interrupt(box: Box, pattern: str, *arguments: str) -> None:
+    child = box.person(*arguments)
+    child.expect(pattern)
+    start = time.monotonic()
+    child.sendintr()
+    text = child.read()
+    took = time.monotonic() - start
+    child.close()
+    print(f"Ctrl-C in {pattern!r}: {took:.2f} s, exit {child.exitstatus}\n{text[-400:]}")
+    assert child.exitstatus == 130, text
+    assert "Interrupted" in text
+    assert "Traceback" not in text
+    assert took < 3
+    assert box.sh(STRAYS, check=False) == ""
+
+
+def strays_gone(box: Box) -> Iterator[str]:
+    yield box.sh(STRAYS, check=False)
+
+
+def test_ctrl_c_in_each_phase_of_setup_ends_soon_and_the_next_run_succeeds(box: Box, pristine):
+    assert gone(box, pristine) == []
+    for step in ("Check that this host", PACKAGES, "Install Sysbox", "Bring|Start the secure engine"):
+        interrupt(box, step, "setup")
+    box.setup()
+    interrupt(box, "Verify the isolation", "setup")
+    box.setup()
+    box.converged()
+    assert box.isolated()
+
+
+def test_ctrl_c_in_an_uninstall_and_the_next_one_finishes_it(box: Box, pristine):
+    interrupt(box, "Remove Sysbox", "uninstall", "--yes", "--purge")
+    assert gone(box, pristine) == []
+
+
+def test_ctrl_c_at_the_question_for_the_password(box: Box):
+    box.sh("rm /etc/sudoers.d/test")
+    interrupt(box, "password for dev: ", "setup")
+    box.trust_dev()
+
+
+def test_ctrl_c_in_a_dry_run_leaves_nothing(box: Box):
+    before = box.snapshot(times=True, ignore=())
+    interrupt(box, "Look at|Check that|Install", "setup", "--dry-run")
+    assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []

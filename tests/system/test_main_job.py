@@ -1,0 +1,215 @@
+"""The main job on a fresh WSL2-like host: look, set up, use, set up again, ask for its health; all from the wheel, from `/`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.hosts import host, paths
+from tests.system import snapshot
+from tests.system.box import PASSWORD, SERVICE, VENV, Box
+
+# Looks for the password in every process, many times a second.
+SAMPLER = r"""
+import json, os, sys, time
+secret, looks, seen = sys.argv[1].encode()[::-1], 0, set()
+while not os.path.exists("/run/sampler-stop"):
+    looks += 1
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for name in ("cmdline", "environ"):
+            try:
+                data = open(f"/proc/{pid}/{name}", "rb").read()
+            except OSError:
+                continue
+            if secret in data:
+                seen.add(name + ": " + data.replace(b"\0", b" ").decode(errors="replace")[:200])
+    time.sleep(0.02)
+open("/run/sampler.json", "w").write(json.dumps({"looks": looks, "seen": sorted(seen)}))
+"""
+# A PATH on which there is everything but what setup would install or ask.
+HIDDEN = """mkdir -p /opt/bare && cd /opt/bare && for d in /usr/local/bin /usr/bin /usr/sbin; do for f in $d/*; do
+case ${f##*/} in docker*|systemctl|systemd-run|apt-get|dpkg*) ;; *) ln -sf $f . ;; esac; done; done"""
+
+
+@pytest.fixture(scope="module")
+def box(hosts):
+    made: Box = hosts("main", trusted=False)
+    made.sh(f"echo 'dev:{PASSWORD}' | chpasswd")
+    made.sh(HIDDEN)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pristine(box):
+    return box.snapshot(times=True, ignore=())
+
+
+NO_NETWORK = ("-p", "PrivateNetwork=yes")
+NO_TOOLS = (f"--setenv=PATH={VENV}/bin:/opt/bare",)
+
+
+@pytest.mark.parametrize(
+    ("user", "options"),
+    [("dev", ()), ("ops", ()), ("ops", NO_NETWORK), ("ops", NO_TOOLS), ("ops", NO_NETWORK + NO_TOOLS), ("root", ())],
+    ids=["dev", "without-sudo", "without-network", "without-tools", "without-anything", "root"],
+)
+def test_a_dry_run_prints_the_plan_and_leaves_the_file_system_bit_identical(box, pristine, user, options):
+    before = box.snapshot(times=True, ignore=())
+    done = box.cai("setup", "--dry-run", user=user, options=options)
+    print(f"dry run: {done.seconds:.1f} s\n{done.text}")
+    done.expect(0, "Plan of `cai setup`", "would install", "containai-docker.service", "/etc/docker/daemon.json", "Gate: passes", "docker context containai-secure")
+    assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []
+
+
+def test_a_dry_run_says_the_same_in_json(box):
+    done = box.cai("setup", "--dry-run", "--json").expect(0)
+    schema = json.loads((paths.ROOT / "cai/schemas/setup.json").read_text())
+    jsonschema.validate(done.document, schema)
+    assert done.document["dry_run"]
+    assert {action["verb"] for action in done.document["actions"]} >= {"install", "create"}
+
+
+def test_doctor_on_a_bare_machine_says_what_is_missing_and_changes_nothing(box):
+    before = box.snapshot(times=True, ignore=())
+    done = box.cai("doctor")
+    print(done.text)
+    done.expect(1, "cai setup")
+    assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []
+
+
+def test_setup_needs_a_terminal_for_the_password_and_says_so(box):
+    before = box.snapshot()
+    done = box.cai("setup").expect(3, "no terminal", "sudo cai setup")
+    print(done.text)
+    assert snapshot.difference(before, box.snapshot()) == []
+
+
+def test_a_user_without_sudo_rights_is_told_so(box):
+    before = box.snapshot(ignore=("/home/ops/.local",))
+    child = box.person("setup", user="ops")
+    child.expect("password for ops: ")
+    child.sendline("ops")
+    text = child.read()
+    child.close()
+    print(text)
+    assert child.exitstatus == 3
+    assert "ops may not use sudo" in text
+    assert snapshot.difference(before, box.snapshot(ignore=("/home/ops/.local",))) == []
+
+
+def test_setup_on_a_terminal_asks_once_and_the_password_goes_nowhere(box):
+    box.write("/opt/sampler.py", SAMPLER)
+    box.sh(f"systemd-run --quiet --unit=sampler --collect python3 -IS /opt/sampler.py '{PASSWORD[::-1]}'")
+    start = time.monotonic()
+    child = box.person("setup")
+    child.expect("password for dev: ")
+    child.sendline(PASSWORD)
+    text = child.read()
+    child.close()
+    print(f"setup: {time.monotonic() - start:.1f} s\n{text[-3000:]}")
+    assert child.exitstatus == 0, text
+    assert PASSWORD not in text
+    assert text.count("password for") == 0
+    assert "The secure engine is ready" in text
+    assert "docker --context containai-secure run" in text
+    box.sh("touch /run/sampler-stop; for i in $(seq 400); do [ ! -s /run/sampler.json ] || break; sleep 0.05; done")
+    sampled = json.loads(box.sh("cat /run/sampler.json"))
+    print(f"processes were looked at {sampled['looks']} times")
+    assert sampled["looks"] > 50
+    assert sampled["seen"] == []
+    box.write("/opt/pattern", PASSWORD)
+    assert box.sh("timeout 60 grep -rlFf /opt/pattern /home /root /etc /tmp /var/lib/containai /var/log /run/containai* --exclude-dir=venv", check=False) == ""
+    assert box.sh("journalctl -o cat | grep -cFf /opt/pattern", check=False) == "0"
+
+
+def test_a_new_login_has_the_context_and_the_active_one_is_what_it_was(box):
+    info = box.docker("info --format '{{json .Runtimes}}|{{.DefaultRuntime}}'").expect(0).out
+    runtimes, _, default = info.strip().rpartition("|")
+    assert "sysbox-runc" in json.loads(runtimes)
+    assert default == "runc"
+    assert box.active_context() == "default"
+    assert box.isolated()
+
+
+def test_the_command_of_the_summary_is_a_real_one(box):
+    """The same line with the image that is here."""
+    box.docker("run --rm -i --runtime=sysbox-runc cai-test-image:1 true").expect(0)
+
+
+@pytest.fixture(scope="module")
+def trusted(box):
+    box.trust_dev()
+    return box
+
+
+def test_a_second_setup_changes_nothing_in_few_tasks(trusted):
+    before = trusted.snapshot(times=True)
+    pids = trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")
+    start = time.monotonic()
+    found = trusted.converged()
+    tasks = [step["name"] for step in found["steps"] if not step["name"].startswith("Validating arguments")]
+    print(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
+    assert len(tasks) <= 12, tasks
+    assert snapshot.difference(before, trusted.snapshot(times=True)) == []
+    assert trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs") == pids
+    jsonschema.validate(found, json.loads((paths.ROOT / "cai/schemas/setup.json").read_text()))
+
+
+def test_a_dry_run_on_a_converged_host_finds_nothing_to_change(trusted):
+    done = trusted.cai("setup", "--dry-run").expect(0, "nothing to change")
+    print(done.text)
+
+
+def test_doctor_is_healthy(trusted):
+    before = trusted.snapshot(times=True, ignore=())
+    done = trusted.cai("doctor").expect(0, "Healthy")
+    print(done.text)
+    document = trusted.cai("doctor", "--json").expect(0).document
+    jsonschema.validate(document, json.loads((paths.ROOT / "cai/schemas/doctor.json").read_text()))
+    assert {finding["status"] for finding in document["findings"]} == {"pass"}
+    difference = [line for line in snapshot.difference(before, trusted.snapshot(times=True, ignore=())) if "/var/lib/docker-containai" not in line]
+    assert difference == []
+
+
+RECAP = "failed=0"
+
+
+def play(box: Box, folder: str, *words: str):
+    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/wsl2.yml -e @/home/dev/.config/containai/config.yml {' '.join(words)}"
+    return box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",))
+
+
+def test_the_bundled_playbooks_run_with_plain_ansible_playbook(trusted):
+    folder = trusted.cai("path").expect(0).out.strip()
+    done = play(trusted, folder).expect(0, RECAP, "changed=0")
+    print("\n".join(done.out.splitlines()[-3:]))
+    play(trusted, folder, "--check", "--diff").expect(0, RECAP, "changed=0")
+
+
+def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(trusted, tmp_path):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    with tarfile.open(tmp_path / "clone.tar", "w") as tar:
+        for name in listed:
+            if name and (paths.ROOT / name).is_file():
+                tar.add(paths.ROOT / name, name)
+    host.copy(trusted.name, tmp_path / "clone.tar", "/opt/clone.tar")
+    trusted.sh("mkdir -p /home/dev/clone && tar -xf /opt/clone.tar -C /home/dev/clone && chown -R dev: /home/dev/clone")
+    play(trusted, "/home/dev/clone").expect(0, RECAP, "changed=0")
+
+
+def test_the_log_of_a_run_is_private_and_the_last_ones_are_kept(trusted):
+    listing = trusted.sh("stat -c '%a %U' /home/dev/.local/state/containai/runs /home/dev/.local/state/containai/runs/*").splitlines()
+    assert set(listing) == {"700 dev"}
+    assert len(listing) >= 3
+
+
+def test_path_under_pipes_and_missing_terminals(box):
+    assert Path(box.cai("path").expect(0).out.strip()).is_absolute()
+    done = box.user(*SERVICE[:0], "sh", "-c", f"{VENV}/bin/cai path | head -c 0")
+    assert "Traceback" not in done.text

@@ -1,0 +1,110 @@
+"""setup, uninstall, setup again: the host is as it was before, but for what somebody edited since."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system import snapshot
+from tests.system.box import Box
+
+FILE = "/etc/docker/daemon.json"
+MINE = '{\n   "debug":   false\n}\n'
+
+
+@pytest.fixture(scope="module", params=["bookworm-wsl2", pytest.param("trixie-linux", marks=pytest.mark.slow)])
+def box(request, hosts):
+    suite, dress = request.param.split("-")
+    made: Box = hosts(f"gone-{suite}", suite=suite, dress=dress)
+    made.sh("echo 0 > /proc/sys/net/ipv4/ip_forward")
+    return made
+
+
+@pytest.fixture(scope="module")
+def pristine(box):
+    return box.snapshot()
+
+
+def test_without_a_terminal_it_wants_yes(box: Box, pristine):
+    box.cai("uninstall").expect(2, "no terminal", "cai uninstall --yes")
+
+
+def test_where_nothing_is_there_is_nothing_to_remove(box: Box, pristine):
+    done = box.cai("uninstall", "--yes").expect(0)
+    print(done.text)
+    assert snapshot.difference(pristine, box.snapshot()) == []
+
+
+def test_setup_and_uninstall_give_back_the_state_before(box: Box, pristine):
+    box.setup()
+    box.start_sysbox_container("agent")
+    plan = box.cai("uninstall", "--dry-run", "--purge")
+    print(plan.text)
+    plan.expect(0, "would remove", "Nothing" if False else "Plan: ")
+    assert box.docker("ps -q --filter name=agent").out.strip(), "a dry run stopped a container"
+    done = box.cai("uninstall", "--yes", "--purge").expect(0, "Removed")
+    print(done.text)
+    difference = snapshot.difference(pristine, box.snapshot())
+    print(f"{len(pristine)} paths before; differences:", *(difference or ["none"]), sep="\n  ")
+    assert difference == []
+    box.sh("apt-get -qq check")
+
+
+def test_again_on_a_terminal_with_a_question(box: Box, pristine):
+    box.setup()
+    box.start_sysbox_container("agent")
+    child = box.person("uninstall", "--purge")
+    child.expect(r"agent")
+    child.expect(r"Remove all this\? \[y/N\]: ")
+    child.sendline("n")
+    child.read()
+    child.close()
+    assert child.exitstatus == 1
+    assert box.docker("ps -q --filter name=agent").out.strip()
+    child = box.person("uninstall", "--purge")
+    child.expect(r"Remove all this\? \[y/N\]: ")
+    child.sendline("y")
+    text = child.read()
+    child.close()
+    print(text)
+    assert child.exitstatus == 0, text
+    assert snapshot.difference(pristine, box.snapshot()) == []
+
+
+@pytest.mark.slow
+def test_data_stays_without_purge_and_is_there_after_the_next_setup(box: Box, pristine):
+    box.setup()
+    box.start_sysbox_container("agent")
+    done = box.cai("uninstall", "--yes").expect(0, "/var/lib/docker-containai stays", "--purge")
+    print(done.text)
+    box.setup()
+    assert "agent" in box.docker("ps -a --format '{{.Names}}'").expect(0).out
+    box.docker("start agent").expect(0)
+    box.cai("uninstall", "--yes", "--purge").expect(0)
+    assert snapshot.difference(pristine, box.snapshot()) == []
+
+
+@pytest.mark.slow
+def test_a_daemon_json_that_was_there_comes_back_byte_for_byte(box: Box, pristine):
+    box.write(FILE, MINE, 0o640)
+    before = box.snapshot()
+    box.setup()
+    box.cai("uninstall", "--yes", "--purge").expect(0)
+    assert box.read(FILE) == MINE.encode()
+    assert snapshot.difference(before, box.snapshot()) == []
+
+
+@pytest.mark.slow
+def test_what_was_edited_since_stays_and_is_said(box: Box, pristine):
+    box.setup()
+    edited = box.read(FILE).decode().replace("false", "true")
+    box.write(FILE, edited, 0o640)
+    unit = "/etc/systemd/system/containai-docker.service"
+    box.sh(f"echo '# mine' >> {unit}")
+    done = box.cai("uninstall", "--yes", "--purge").expect(0, unit, "edited since")
+    print(done.text)
+    assert box.read(FILE).decode() == MINE.replace("false", "true")
+    assert box.sh(f"tail -n 1 {unit}") == "# mine"
+    box.sh(f"rm {unit} && systemctl daemon-reload && rm -r /etc/docker")
+    box.setup()
+    box.cai("uninstall", "--yes", "--purge").expect(0)
+    assert snapshot.difference(pristine, box.snapshot()) == []
