@@ -74,6 +74,18 @@ def outdated(state, revision):
         return False
 
 
+def adrift(state):
+    """Whether the engine runs in another network namespace than the one that bears the name now: the name was deleted under it."""
+    try:
+        there = os.stat("/run/netns/containai")
+        own = os.stat(f"/proc/{state.get('MainPID')}/ns/net")
+    except FileNotFoundError:
+        return True
+    except OSError:  # whose namespace a process is in, root alone may see
+        return False
+    return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+
+
 def lacks(info, runtimes):
     have = (info or {}).get("Runtimes", {})
     return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
@@ -137,6 +149,8 @@ def converge(module):
         info = False
     verbs = plan(params, state, info)
     broken = network_problem(params["check"]) if state.get("ActiveState") == "active" else None
+    if params["check"] and state.get("ActiveState") == "active" and adrift(state):
+        verbs = [*(verb for verb in verbs if verb == "enable"), "restart"]
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
     if broken:
         actions.insert(0, {"verb": "change", "what": f"network namespace: {broken}"})
@@ -200,7 +214,7 @@ def report(params):
         findings.append(finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`"))
     else:
         findings.append(finding("engine", "pass", f"Docker {info.get('ServerVersion')} answers on {path}"))
-    return {"findings": findings + network_findings(params), "ready": True}
+    return {"findings": findings + network_findings(params, state), "ready": True}
 
 
 def finding(part, status, found, hint=""):
@@ -223,9 +237,12 @@ def socket_finding(params):
     return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`") if wrong else finding("socket", "pass", found)
 
 
-def network_findings(params):
+def network_findings(params, state):
     if not params["check"]:
         return []
+    if os.geteuid() == 0 and adrift(state):
+        units = " ".join([*params["helpers"], params["unit"]])
+        return [finding("network", "fail", "the engine does not run in the network namespace containai", f"run `sudo systemctl restart {units}`")]
     if os.geteuid() != 0:
         there = os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")
         if there:
