@@ -250,7 +250,7 @@ def _message(result: dict[Any, Any], task: str) -> tuple[str, str]:
     raw = result.get("msg")
     text = "\n".join(map(_text, raw)) if isinstance(raw, list) else _text(raw)
     if text.strip().startswith(_NO_ANSWER):
-        return f"The step “{task or 'unnamed'}” ended without an answer: it was killed, or the machine ran out of memory.", ""
+        return f"The step “{task or 'unnamed'}” ended without an answer: it was killed, or memory ran out.", ""
     if text.strip() and not text.strip().startswith(_EMPTY_MESSAGES):
         text = _PREFIXES.sub("", text.strip("\n"))
         first, _, rest = text.partition("\n")

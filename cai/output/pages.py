@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 NEXT_COMMAND = "docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04"
 _DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
-    "stop": "stopped", "enable": "enabled", "reload": "reloaded", "remove": "removed", "leave": "left", "check": "checked",
+    "stop": "stopped", "enable": "enabled", "reload": "reloaded", "remove": "removed", "leave": "left",
+    "check": "checked",
 }  # fmt: skip
 _COLOURS = {"remove": "red", "leave": "dim", "check": "dim", "install": "green", "create": "green"}
 _VERDICTS = {
