@@ -14,7 +14,7 @@ MOVING = (
 # The account tools keep their previous files beside the new ones.
 BACKUPS = tuple(f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"))
 # A run's log is all that a run which changes nothing may leave.
-LOGS = ("/home/dev/.local",)
+LOGS = ("/home/dev/.local", "/root/.local", "/home/dev/.sudo_as_admin_successful")
 # The engines' data are file systems of their own; their insides are looked at by name.
 VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -110,8 +109,7 @@ def gone(box: Box, pristine: dict[str, str]) -> list[str]:
 
 
 POINTS = [
-    ("cai", PACKAGES), ("ansible", PACKAGES), ("module", PACKAGES), ("machine", PACKAGES), ("module", FILES), ("ansible", FILES), ("cai", SYSBOX),
-    ("module", SYSBOX), ("machine", SYSBOX), ("module", RUNTIME), ("module", START), ("machine", START), ("ansible", VERIFY), ("cai", CONTEXT),
+    ("cai", PACKAGES), ("machine", PACKAGES), ("module", FILES), ("cai", SYSBOX), ("module", SYSBOX), ("module", RUNTIME), ("machine", START), ("ansible", VERIFY),
 ]  # fmt: skip
 FIRST = ("module", SYSBOX)
 
@@ -174,10 +172,6 @@ def interrupt(box: Box, pattern: str, *arguments: str) -> None:
     assert "Traceback" not in text
     assert took < 3
     assert box.sh(STRAYS, check=False) == ""
-
-
-def strays_gone(box: Box) -> Iterator[str]:
-    yield box.sh(STRAYS, check=False)
 
 
 def test_ctrl_c_in_each_phase_of_setup_ends_soon_and_the_next_run_succeeds(box: Box, pristine):
