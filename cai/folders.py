@@ -116,7 +116,7 @@ def only_run(log: Path) -> Iterator[None]:
 def _machine() -> Iterator[None]:
     """Keep the runs of other users away, `sudo cai` above all.
 
-    A Mac has no such folder, and all that is changed there is the user's own. Stub content (CAI_CONTENT) changes no machine.
+    A Mac has no such folder, and all that is changed there is the user's own. Stub content changes no machine.
     """
     import fcntl
 
