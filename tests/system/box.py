@@ -26,7 +26,15 @@ PASSWORD = "Zw1tscher-maschine%7"  # long enough to be found wherever it should 
 IMAGE = "cai-test-image:1"
 LIMIT = 240
 # A service of systemd is a child of PID 1, as everything in a login is; `docker exec` alone is not.
-SERVICE = ("systemd-run", "--quiet", "--wait", "--collect", f"--property=RuntimeMaxSec={LIMIT}", "--working-directory=/", f"--setenv=PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+SERVICE = (
+    "systemd-run",
+    "--quiet",
+    "--wait",
+    "--collect",
+    f"--property=RuntimeMaxSec={LIMIT}",
+    "--working-directory=/",
+    f"--setenv=PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+)
 
 
 @dataclass
@@ -88,7 +96,13 @@ class Box:
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             tar.addfile(entry, io.BytesIO(content))
         address = engine.docker_host()
-        command = ["docker", *(["-H", address] if address else []), "cp", "-", f"{host.container(self.name)}:{Path(path).parent}"]
+        command = [
+            "docker",
+            *(["-H", address] if address else []),
+            "cp",
+            "-",
+            f"{host.container(self.name)}:{Path(path).parent}",
+        ]
         subprocess.run(command, input=buffer.getvalue(), check=True, capture_output=True)
 
     def read(self, path: str) -> bytes:
@@ -138,7 +152,14 @@ class Box:
         """Run cai on a terminal of its own."""
         address = engine.docker_host()
         words = [*(["-H", address] if address else []), "exec", "-it", host.container(self.name), *SERVICE]
-        words += [f"--uid={user}", "--pty", "--setenv=TERM=xterm-256color", "--setenv=NO_COLOR=1", f"{VENV}/bin/cai", *arguments]
+        words += [
+            f"--uid={user}",
+            "--pty",
+            "--setenv=TERM=xterm-256color",
+            "--setenv=NO_COLOR=1",
+            f"{VENV}/bin/cai",
+            *arguments,
+        ]
         return pexpect.spawn("docker", words, encoding="utf-8", timeout=LIMIT, dimensions=size)
 
     def docker(self, line: str) -> Done:
@@ -169,12 +190,19 @@ class Box:
 
     def purge_sysbox(self) -> None:
         """Have apt purge the package: its scripts reach the host's daemon.json, as they would anywhere."""
-        self.sh("systemctl stop containai-docker sysbox; DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y sysbox-ce", check=False)
+        self.sh(
+            "systemctl stop containai-docker sysbox; DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y sysbox-ce",
+            check=False,
+        )
 
     def isolated(self) -> bool:
         """Whether a container under sysbox-runc has a map of its own."""
         self.docker("load -q -i /opt/images/user-image.tar").expect(0)
-        shown = self.docker(f"run --rm --network none --runtime sysbox-runc {IMAGE} cat /proc/self/uid_map").expect(0).out.split()
+        shown = (
+            self.docker(f"run --rm --network none --runtime sysbox-runc {IMAGE} cat /proc/self/uid_map")
+            .expect(0)
+            .out.split()
+        )
         return shown[-3:] != ["0", "0", "4294967295"]
 
 
@@ -194,7 +222,11 @@ def command_in(hint: str) -> str:
 
 def quoted(**values: Any) -> list[str]:
     """-e options."""
-    return [word for key, value in values.items() for word in ("-e", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]
+    return [
+        word
+        for key, value in values.items()
+        for word in ("-e", f"{key}={value if isinstance(value, str) else json.dumps(value)}")
+    ]
 
 
 def spelled(argv: list[str]) -> str:

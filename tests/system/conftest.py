@@ -66,7 +66,18 @@ def _foreign(wheels: Path, version: str) -> Path:
     mark = target / ".made-for"
     if not mark.exists() or mark.read_text() != wanted:
         platforms = [word for glibc in (17, 28, 34) for word in ("--platform", f"manylinux_2_{glibc}_x86_64")]
-        _pip("download", "--python-version", version, "--only-binary=:all:", *platforms, "-d", target, "--find-links", wheels, "containai-cai")
+        _pip(
+            "download",
+            "--python-version",
+            version,
+            "--only-binary=:all:",
+            *platforms,
+            "-d",
+            target,
+            "--find-links",
+            wheels,
+            "containai-cai",
+        )
         mark.write_text(wanted)
     for old in target.glob("containai_cai-*"):
         old.unlink()
@@ -144,9 +155,15 @@ def packages() -> dict[str, tuple[str, str]]:
 def make(environment: Callable[[str], Path], packages: dict[str, tuple[str, str]]) -> Callable[..., Box]:
     """Start a host with cai, the packages and the test image in it."""
 
-    def start(name: str, suite: str = "bookworm", kind: str = "none", dress: str = "wsl2", *, trusted: bool = True) -> Box:
+    def start(
+        name: str, suite: str = "bookworm", kind: str = "none", dress: str = "wsl2", *, trusted: bool = True
+    ) -> Box:
         image_file = user_image.build()
-        binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro", f"{image_file.parent}:/opt/images:ro")
+        binds = (
+            f"{environment(suite)}:/home/dev/venv:ro",
+            f"{WORK / 'debs'}:{DEBS}:ro",
+            f"{image_file.parent}:/opt/images:ro",
+        )
         host.up(host.Wanted(f"sys-{name}", suite, kind, dress, binds=binds))
         box = Box(f"sys-{name}")
         path, sha256 = packages["0.7.1"]

@@ -89,7 +89,9 @@ def difference(before: dict[str, str], after: dict[str, str]) -> list[str]:
             continue
         if path.startswith("[") and old is not None and new is not None:
             was, now = set(old.splitlines()), set(new.splitlines())
-            lines += [f"- {path} {line}" for line in sorted(was - now)] + [f"+ {path} {line}" for line in sorted(now - was)]
+            lines += [f"- {path} {line}" for line in sorted(was - now)] + [
+                f"+ {path} {line}" for line in sorted(now - was)
+            ]
         elif old is None:
             lines.append(f"+ {path} {new}")
         elif new is None:

@@ -37,7 +37,10 @@ def mode_and_owner(box: Box, path: str) -> str:
 
 def inserted(before: bytes, after: bytes) -> bool:
     """Whether `after` is `before` with one stretch of bytes put in."""
-    same = next((i for i, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), min(len(before), len(after)))
+    same = next(
+        (i for i, (one, other) in enumerate(zip(before, after, strict=False)) if one != other),
+        min(len(before), len(after)),
+    )
     rest = len(before) - same
     return after[:same] == before[:same] and (rest == 0 or after[-rest:] == before[-rest:])
 
@@ -65,7 +68,11 @@ def works(box: Box) -> None:
         pytest.param(POOLS, id="network-settings", marks=pytest.mark.slow),
         pytest.param(ODD, id="odd-layout", marks=pytest.mark.slow),
         pytest.param('{\r\n    "debug": false\r\n}\r\n', id="windows-lines", marks=pytest.mark.slow),
-        pytest.param('{\n  "runtimes": {"other": {"path": "/usr/bin/runc"}},\n  "debug": false\n}\n', id="another-runtime", marks=pytest.mark.slow),
+        pytest.param(
+            '{\n  "runtimes": {"other": {"path": "/usr/bin/runc"}},\n  "debug": false\n}\n',
+            id="another-runtime",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_exactly_one_key_more_and_every_other_byte_as_it_was(bare: Box, content):

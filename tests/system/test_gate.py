@@ -20,7 +20,9 @@ def test_the_gate_stops_setup_with_the_box_and_the_remedy_before_any_change(box:
     print(done.text)
     done.expect(1, "Found: ", "EBUSY", "networkingMode=nat", "wsl --shutdown")
     lines = [line for line in done.text.splitlines() if line[:1] in "╔║╠╚"]
-    drawn = [line.rstrip() for line in (paths.ROOT / "roles/sysbox/files/seccomp-conflict.txt").read_text().splitlines()]
+    drawn = [
+        line.rstrip() for line in (paths.ROOT / "roles/sysbox/files/seccomp-conflict.txt").read_text().splitlines()
+    ]
     assert lines == drawn
     assert {width(line) for line in lines} == {68}
     assert all(line[-1] in "╗║╣╝" for line in lines)

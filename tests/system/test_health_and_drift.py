@@ -25,18 +25,30 @@ class Break:
 
 BREAKS = {
     "unit-stopped": Break("systemctl stop containai-docker", ("engine",), ("isolation",)),
-    "context-edited": Break("docker context update containai-secure --docker host=unix:///var/run/docker.sock", ("docker context",), user="dev"),
+    "context-edited": Break(
+        "docker context update containai-secure --docker host=unix:///var/run/docker.sock",
+        ("docker context",),
+        user="dev",
+    ),
     "socket-mode": Break(f"chmod 600 {SOCKET}", ("socket",), ("engine", "isolation", "network")),
     "socket-removed": Break(f"rm {SOCKET}", ("socket", "engine"), ("isolation", "network")),
     "runtime-removed": Break(f"echo '{{}}' > {FILE}", ("runtime",)),
     "sysbox-fs-killed": Break(
-        "systemctl kill -s KILL sysbox-fs", ("Sysbox services",), ("isolation",), settled="! systemctl is-active -q sysbox-fs && ! systemctl is-active -q sysbox"
+        "systemctl kill -s KILL sysbox-fs",
+        ("Sysbox services",),
+        ("isolation",),
+        settled="! systemctl is-active -q sysbox-fs && ! systemctl is-active -q sysbox",
     ),
     "daemon-json-invalid": Break(f"printf '{{\"debug\": tru' > {FILE}", ("runtime",)),
     "namespace-deleted": Break("ip netns delete containai", ("network",)),
     "link-deleted": Break("ip link delete cai0", ("network",)),
     "context-deleted": Break("docker context rm -f containai-secure", ("docker context",), user="dev"),
-    "containerd-stopped": Break("systemctl stop containai-containerd", ("engine",), ("isolation",), settled="! systemctl is-active -q containai-docker"),
+    "containerd-stopped": Break(
+        "systemctl stop containai-containerd",
+        ("engine",),
+        ("isolation",),
+        settled="! systemctl is-active -q containai-docker",
+    ),
     "sysbox-stopped": Break("systemctl stop sysbox", ("Sysbox services",), ("isolation",)),
 }
 QUICK = ("unit-stopped", "context-edited", "socket-mode")
@@ -68,7 +80,10 @@ def states(box: Box) -> tuple[set[str], set[str], dict[str, dict[str, str]]]:
     found = box.health()
     for finding in found.values():
         print(f"  {finding['status']:8} {finding['part']}: {finding['found']}  -> {finding['hint']}")
-    by = {state: {part for part, finding in found.items() if finding["status"] == state} for state in ("fail", "unknown", "warn")}
+    by = {
+        state: {part for part, finding in found.items() if finding["status"] == state}
+        for state in ("fail", "unknown", "warn")
+    }
     return by["fail"], by["unknown"] | by["warn"], found
 
 
@@ -83,7 +98,9 @@ def hurt(box: Box, broken: Break) -> None:
 def whole(box: Box) -> None:
     """The engine is where its namespace is, and what it runs has a network and a port."""
     pid = box.sh("systemctl show -p MainPID --value containai-docker")
-    assert box.sh(f"stat -Lc %i /proc/{pid}/ns/net") == box.sh("stat -Lc %i /run/netns/containai"), "dockerd lives in a namespace of the past"
+    assert box.sh(f"stat -Lc %i /proc/{pid}/ns/net") == box.sh("stat -Lc %i /run/netns/containai"), (
+        "dockerd lives in a namespace of the past"
+    )
     box.docker("load -q -i /opt/images/user-image.tar").expect(0)
     box.docker("rm -fv served")
     box.docker("run -d --name served --runtime sysbox-runc -p 8097:80 cai-test-image:1 httpd -f -h /www").expect(0)

@@ -75,7 +75,15 @@ class Running:
     def __init__(self, box: Box, *arguments: str) -> None:
         self.box, self.unit = box, f"run-{next(numbers)}"
         address = engine.docker_host()
-        words = ["docker", *(["-H", address] if address else []), "exec", host.container(box.name), *SERVICE, "--uid=dev", "--pipe"]
+        words = [
+            "docker",
+            *(["-H", address] if address else []),
+            "exec",
+            host.container(box.name),
+            *SERVICE,
+            "--uid=dev",
+            "--pipe",
+        ]
         # KillMode=process: systemd must not tidy up behind a killed process, which nobody does on a terminal.
         words += [f"--unit={self.unit}", "-p", "KillMode=process", f"{VENV}/bin/cai", "setup", "--verbose", *arguments]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -98,7 +106,9 @@ class Running:
 
 
 def leftovers(box: Box) -> str:
-    return box.sh("find /etc /var/lib /usr/local /home/dev /run -xdev -not -path '/home/dev/venv/*' '(' -name '.containai-*' -o -name 'containai-shadow-*' -o -name '.download-*' ')'")
+    return box.sh(
+        "find /etc /var/lib /usr/local /home/dev /run -xdev -not -path '/home/dev/venv/*' '(' -name '.containai-*' -o -name 'containai-shadow-*' -o -name '.download-*' ')'"
+    )
 
 
 def gone(box: Box, pristine: dict[str, str]) -> list[str]:

@@ -63,7 +63,15 @@ def test_a_dry_run_prints_the_plan_and_leaves_the_file_system_bit_identical(box,
     before = box.snapshot(times=True, ignore=())
     done = box.cai("setup", "--dry-run", user=user, options=options)
     print(f"dry run: {done.seconds:.1f} s\n{done.text}")
-    done.expect(0, "Plan of `cai setup`", "would install", "containai-docker.service", "/etc/docker/daemon.json", "Gate: passes", "docker context containai-secure")
+    done.expect(
+        0,
+        "Plan of `cai setup`",
+        "would install",
+        "containai-docker.service",
+        "/etc/docker/daemon.json",
+        "Gate: passes",
+        "docker context containai-secure",
+    )
     assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []
 
 
@@ -124,7 +132,13 @@ def test_setup_on_a_terminal_asks_once_and_the_password_goes_nowhere(box):
     assert sampled["looks"] > 50
     assert sampled["seen"] == []
     box.write("/opt/pattern", PASSWORD)
-    assert box.sh("timeout 60 grep -rlFf /opt/pattern /home /root /etc /tmp /var/lib/containai /var/log /run/containai* --exclude-dir=venv", check=False) == ""
+    assert (
+        box.sh(
+            "timeout 60 grep -rlFf /opt/pattern /home /root /etc /tmp /var/lib/containai /var/log /run/containai* --exclude-dir=venv",
+            check=False,
+        )
+        == ""
+    )
     assert box.sh("journalctl -o cat | grep -cFf /opt/pattern", check=False) == "0"
 
 
@@ -157,7 +171,10 @@ def test_a_second_setup_changes_nothing_in_few_tasks(trusted):
     print(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
     assert len(tasks) <= 12, tasks
     assert snapshot.difference(before, trusted.snapshot(times=True)) == []
-    assert trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs") == pids
+    assert (
+        trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")
+        == pids
+    )
     jsonschema.validate(found, json.loads((paths.ROOT / "cai/schemas/setup.json").read_text()))
 
 
@@ -173,7 +190,11 @@ def test_doctor_is_healthy(trusted):
     document = trusted.cai("doctor", "--json").expect(0).document
     jsonschema.validate(document, json.loads((paths.ROOT / "cai/schemas/doctor.json").read_text()))
     assert {finding["status"] for finding in document["findings"]} == {"pass"}
-    difference = [line for line in snapshot.difference(before, trusted.snapshot(times=True, ignore=())) if "/var/lib/docker-containai" not in line]
+    difference = [
+        line
+        for line in snapshot.difference(before, trusted.snapshot(times=True, ignore=()))
+        if "/var/lib/docker-containai" not in line
+    ]
     assert difference == []
 
 
@@ -193,7 +214,9 @@ def test_the_bundled_playbooks_run_with_plain_ansible_playbook(trusted):
 
 
 def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(trusted, tmp_path):
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     with tarfile.open(tmp_path / "clone.tar", "w") as tar:
         for name in listed:
             if name and (paths.ROOT / name).is_file():
@@ -204,7 +227,9 @@ def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(trusted, tmp_p
 
 
 def test_the_log_of_a_run_is_private_and_the_last_ones_are_kept(trusted):
-    listing = trusted.sh("stat -c '%a %U' /home/dev/.local/state/containai/runs /home/dev/.local/state/containai/runs/*").splitlines()
+    listing = trusted.sh(
+        "stat -c '%a %U' /home/dev/.local/state/containai/runs /home/dev/.local/state/containai/runs/*"
+    ).splitlines()
     assert set(listing) == {"700 dev"}
     assert len(listing) >= 3
 

@@ -69,7 +69,11 @@ def test_an_upgrade_is_refused_while_a_sysbox_container_runs(box: Box):
     done = box.cai("setup")
     print(done.text)
     done.expect(3, "agent-one", "docker --context containai-secure stop agent-one")
-    difference = [line for line in snapshot.difference(before, box.snapshot(times=True)) if "/var/lib/docker-containai" not in line]
+    difference = [
+        line
+        for line in snapshot.difference(before, box.snapshot(times=True))
+        if "/var/lib/docker-containai" not in line
+    ]
     assert difference == []
     assert box.docker("ps -q --filter name=agent-one").expect(0).out.strip()
     box.cai("setup", "--dry-run").expect(3, "agent-one")
@@ -116,7 +120,9 @@ def test_a_runtime_that_does_not_isolate_fails_the_run(box: Box, packages):
 def server(box: Box, packages):
     box.write("/opt/server.py", SERVER)
     box.sh(f"systemd-run --quiet --unit=server --collect python3 -IS /opt/server.py {packages['0.7.1'][0]}")
-    box.sh("for i in $(seq 100); do python3 -c \"import socket; socket.create_connection(('127.0.0.1', 8765))\" 2>/dev/null && break; sleep 0.1; done")
+    box.sh(
+        "for i in $(seq 100); do python3 -c \"import socket; socket.create_connection(('127.0.0.1', 8765))\" 2>/dev/null && break; sleep 0.1; done"
+    )
     yield "http://127.0.0.1:8765"
     box.sh("systemctl stop server")
 
