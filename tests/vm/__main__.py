@@ -17,7 +17,13 @@ from tests.hosts.shell import HostError, apt_install, say
 from . import accelerator, guest, limactl, scenario
 from .user import temporary
 
-NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "ssh": "openssh-client", "docker": "docker.io", "mmdebstrap": "mmdebstrap"}
+NEEDED = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "ssh": "openssh-client",
+    "docker": "docker.io",
+    "mmdebstrap": "mmdebstrap",
+}
 
 
 def missing() -> str:
@@ -39,7 +45,9 @@ def sysbox() -> dict[str, object]:
     """Settings of the Sysbox package: a double, or what SYSBOX_DEB names (a path; then its sha256 is taken from it)."""
     given = os.environ.get("SYSBOX_DEB")
     package = Path(given) if given else sysbox_deb.build(paths.CACHE / "vm" / "debs")
-    say(f"Sysbox: {'the package ' + given if given else 'a DOUBLE of the package (its runtime maps user ids; no nested Docker)'}")
+    say(
+        f"Sysbox: {'the package ' + given if given else 'a DOUBLE of the package (its runtime maps user ids; no nested Docker)'}"
+    )
     return {"sysbox_deb": str(package), "sysbox_sha256": {"amd64": hashlib.sha256(package.read_bytes()).hexdigest()}}
 
 
@@ -66,7 +74,9 @@ def main() -> int:
     start = time.monotonic()
     with temporary() as user:
         if user.run(["test", "-r", paths.ROOT / "ansible.cfg"]).returncode != 0:
-            say(f"not run: the real-VM scenario ({paths.ROOT} is not readable for ordinary users, and limactl refuses root)")
+            say(
+                f"not run: the real-VM scenario ({paths.ROOT} is not readable for ordinary users, and limactl refuses root)"
+            )
             return 0
         able = dataclasses.replace(user, env=accelerator.environment(user, guest.build().kernel))
         scene = scenario.Scenario(able, limactl.ensure(), settings())

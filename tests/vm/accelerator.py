@@ -30,9 +30,25 @@ def kvm_works(user: User, kernel: Path) -> bool:
     """Boot the guest's kernel under KVM until it says something; some machines' /dev/kvm opens, and hangs."""
     if user.run(["test", "-r", "/dev/kvm", "-a", "-w", "/dev/kvm"]).returncode != 0:
         return False
-    words = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "512", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
+    words = [
+        "qemu-system-x86_64",
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-m",
+        "512",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]
     words += ["-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
-    with subprocess.Popen(user.command(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        user.command(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         seen, end = b"", time.monotonic() + SECONDS

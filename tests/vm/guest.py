@@ -46,7 +46,9 @@ class Guest:
     def images(self) -> list[dict[str, object]]:
         """The value of `lima_vm_images`."""
         kernel = {"location": str(self.kernel), "cmdline": "root=/dev/vda rw console=ttyS0 quiet"}
-        return [{"location": str(self.disk), "arch": "x86_64", "kernel": kernel, "initrd": {"location": str(self.initrd)}}]
+        return [
+            {"location": str(self.disk), "arch": "x86_64", "kernel": kernel, "initrd": {"location": str(self.initrd)}}
+        ]
 
 
 def _recipe() -> str:
@@ -78,7 +80,11 @@ def build() -> Guest:
         return guest
     if os.geteuid() != 0:
         raise HostError("building the guest image needs root\n hint: run this as root once; the image is then cached")
-    missing = [package for package, program in (("mmdebstrap", "mmdebstrap"), ("qemu-utils", "qemu-img"), ("e2fsprogs", "mkfs.ext4")) if not shutil.which(program)]
+    missing = [
+        package
+        for package, program in (("mmdebstrap", "mmdebstrap"), ("qemu-utils", "qemu-img"), ("e2fsprogs", "mkfs.ext4"))
+        if not shutil.which(program)
+    ]
     if missing:
         apt_install(*missing)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)

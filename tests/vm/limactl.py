@@ -41,17 +41,27 @@ def ensure() -> Path:
 
 def _build(limactl: Path, scratch: Path) -> None:
     limactl.parent.mkdir(parents=True, exist_ok=True)
-    env = {"GOMODCACHE": str(scratch / "mod"), "GOCACHE": str(scratch / "cache"), "GOFLAGS": "-modcacherw -mod=readonly"}
+    env = {
+        "GOMODCACHE": str(scratch / "mod"),
+        "GOCACHE": str(scratch / "cache"),
+        "GOFLAGS": "-modcacherw -mod=readonly",
+    }
     # Not `go install MODULE@VERSION`: that also asks for the list of all versions, which not every module proxy has.
     download = run(["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"], env=env, check=False, timeout=300)
     try:
         source = json.loads(download.stdout)["Dir"]
     except (ValueError, KeyError) as error:
-        raise HostError(f"no real limactl: its source cannot be had: {(download.stdout + download.stderr).strip()[-300:]}") from error
+        raise HostError(
+            f"no real limactl: its source cannot be had: {(download.stdout + download.stderr).strip()[-300:]}"
+        ) from error
     flags = ["-ldflags", f"-s -w -X {MODULE}/pkg/version.Version={VERSION}"]
     run(["go", "-C", source, "build", *flags, "-o", limactl, "./cmd/limactl"], env=env, timeout=1200)
     agent = scratch / "lima-guestagent"
-    run(["go", "-C", source, "build", *flags, "-o", agent, "./cmd/lima-guestagent"], env={**env, "CGO_ENABLED": "0"}, timeout=600)
+    run(
+        ["go", "-C", source, "build", *flags, "-o", agent, "./cmd/lima-guestagent"],
+        env={**env, "CGO_ENABLED": "0"},
+        timeout=600,
+    )
     share = PREFIX / "share" / "lima"
     share.mkdir(parents=True, exist_ok=True)
     with gzip.open(share / f"lima-guestagent.Linux-{os.uname().machine}.gz", "wb") as packed:
@@ -65,4 +75,6 @@ def call(limactl: Path, home: Path, *argv: str | Path) -> subprocess.CompletedPr
     if os.geteuid() != 0:
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     os.chown(home, NOBODY, NOBODY)
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+    return subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, user=NOBODY, group=NOBODY, extra_groups=[]
+    )

@@ -23,7 +23,9 @@ from .user import User, ansible_playbook
 NAME = "containai-secure"
 CONTEXT = ("docker", "--context", NAME)
 # A root file system of one program, of this machine: it is of the guest's architecture.
-ROOTFS = "tar --no-recursion -C / -chf - proc sys dev etc tmp run bin/cat $(ldd /bin/cat | grep -o '/[^ )]*') 2>/dev/null"
+ROOTFS = (
+    "tar --no-recursion -C / -chf - proc sys dev etc tmp run bin/cat $(ldd /bin/cat | grep -o '/[^ )]*') 2>/dev/null"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ class Scenario:
 
     def playbook(self, name: str, *words: str, expect: int = 0) -> Run:
         """Run a playbook, show its output, and check how it ends."""
-        command = [*self.playbook_command, paths.ROOT / "playbooks" / f"{name}.yml", "-v", "-e", f"@{self.settings}", *words]
+        command = [
+            *self.playbook_command,
+            paths.ROOT / "playbooks" / f"{name}.yml",
+            "-v",
+            "-e",
+            f"@{self.settings}",
+            *words,
+        ]
         environment = [f"ANSIBLE_CONFIG={paths.ROOT / 'ansible.cfg'}"]
         kept = []
         with subprocess.Popen(
@@ -86,10 +95,15 @@ class Scenario:
         check(info["DefaultRuntime"] == "runc", "runc is the default runtime")
         rootfs = subprocess.run(["sh", "-c", ROOTFS], capture_output=True, check=False).stdout
         self.docker("import", "-", "scenario", stdin=rootfs)
-        inside = self.docker("run", "--rm", "--network", "none", "--runtime", "sysbox-runc", "scenario", "/bin/cat", "/proc/self/uid_map").split()
+        inside = self.docker(
+            "run", "--rm", "--network", "none", "--runtime", "sysbox-runc", "scenario", "/bin/cat", "/proc/self/uid_map"
+        ).split()
         outside = self.docker("run", "--rm", "--network", "none", "scenario", "/bin/cat", "/proc/self/uid_map").split()
         say(f"    uid_map under sysbox-runc: {inside}, under runc: {outside}")
-        check(outside == ["0", "0", "4294967295"] and inside != outside, "the Sysbox container has a user namespace of its own")
+        check(
+            outside == ["0", "0", "4294967295"] and inside != outside,
+            "the Sysbox container has a user namespace of its own",
+        )
 
     def processes(self) -> list[int]:
         return [int(path.read_text()) for path in self.folder.glob("*.pid")]
@@ -106,9 +120,15 @@ def desktop_home(home: Path, owner: str) -> None:
     name = "desktop-linux"
     meta = home / ".docker/contexts/meta" / hashlib.sha256(name.encode()).hexdigest()
     meta.mkdir(parents=True)
-    endpoint = {"Name": name, "Metadata": {"Description": "Docker Desktop"}, "Endpoints": {"docker": {"Host": f"unix://{home}/.docker/run/docker.sock"}}}
+    endpoint = {
+        "Name": name,
+        "Metadata": {"Description": "Docker Desktop"},
+        "Endpoints": {"docker": {"Host": f"unix://{home}/.docker/run/docker.sock"}},
+    }
     (meta / "meta.json").write_text(json.dumps(endpoint))
-    (home / ".docker/config.json").write_text('{\n\t"auths": {},\n\t"credsStore": "desktop",\n\t"currentContext": "desktop-linux"\n}')
+    (home / ".docker/config.json").write_text(
+        '{\n\t"auths": {},\n\t"credsStore": "desktop",\n\t"currentContext": "desktop-linux"\n}'
+    )
     (home / ".docker/daemon.json").write_text('{"builder":{"gc":{"enabled":true}}}')
     subprocess.run(["chown", "-R", owner, str(home / ".docker")], check=True)
 
@@ -117,7 +137,10 @@ def desktop_state(home: Path) -> dict[str, str]:
     """Everything of Docker's in the home but our context, byte for byte, with mode and time."""
     ours = hashlib.sha256(NAME.encode()).hexdigest()
     files = [path for path in sorted((home / ".docker").rglob("*")) if path.is_file() and ours not in str(path)]
-    return {str(path): f"{path.stat().st_mode:o} {path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files}
+    return {
+        str(path): f"{path.stat().st_mode:o} {path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in files
+    }
 
 
 @contextmanager
@@ -135,7 +158,10 @@ def steps(scene: Scenario) -> None:
     before = desktop_state(home)
     with step("the dry run on a machine without a VM tells everything and makes nothing"):
         plan = scene.playbook("macos", "--check", "--diff")
-        check(all(word in plan.output for word in ("Sysbox", "docker.service in the VM", "minimumLimaVersion")), "the plan holds the VM and its inside")
+        check(
+            all(word in plan.output for word in ("Sysbox", "docker.service in the VM", "minimumLimaVersion")),
+            "the plan holds the VM and its inside",
+        )
         check(not (home / ".lima").exists(), "no LIMA_HOME was made")
     with step("the first run creates the VM; the socket works on the first boot"):
         check(scene.playbook("macos").changed > 0, "something changed")

@@ -104,6 +104,8 @@ def test_the_template_is_self_contained_and_guards_the_home_folder() -> None:
     assert "base" not in parsed
     assert parsed["containerd"] == {"system": False, "user": False}
     assert parsed["mounts"] == [{"location": "~", "writable": False}]
-    assert parsed["portForwards"] == [{"guestSocket": "/var/run/docker.sock", "hostSocket": "{{.Dir}}/sock/docker.sock"}]
+    assert parsed["portForwards"] == [
+        {"guestSocket": "/var/run/docker.sock", "hostSocket": "{{.Dir}}/sock/docker.sock"}
+    ]
     assert parsed["provision"][0]["content"] == "[Socket]\nSocketUser={{.User}}\n"
     assert "install" not in " ".join(item.get("script", "") for item in parsed["provision"])

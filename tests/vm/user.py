@@ -29,14 +29,26 @@ class User:
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """The command as this user, in an environment of its own."""
-        settings = {"HOME": str(self.home), "USER": self.name, "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **self.env}
+        settings = {
+            "HOME": str(self.home),
+            "USER": self.name,
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            **self.env,
+        }
         words = ["env", "-i", *(f"{key}={value}" for key, value in settings.items()), *map(str, argv)]
         return ["runuser", "-u", self.name, "--", *words] if os.geteuid() == 0 else words
 
-    def run(self, argv: Sequence[str | Path], timeout: float = 120, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, argv: Sequence[str | Path], timeout: float = 120, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
         """Run it and keep its output."""
-        done = subprocess.run(self.command(argv), input=stdin, capture_output=True, check=False, timeout=timeout, cwd="/")
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+        done = subprocess.run(
+            self.command(argv), input=stdin, capture_output=True, check=False, timeout=timeout, cwd="/"
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        )
 
 
 @contextlib.contextmanager

@@ -42,11 +42,16 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def call(module: str | ModuleType, check: bool = False, **arguments: Any) -> dict[str, Any]:
         loaded = load(module) if isinstance(module, str) else module
         capsys.readouterr()
-        with patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}), suppress(SystemExit):
+        with (
+            patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}),
+            suppress(SystemExit),
+        ):
             loaded.main()
         result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
         # Ansible hands warnings over as objects; their text is what is looked at.
-        result["warnings"] = [text if isinstance(text, str) else text["event"]["msg"] for text in result.get("warnings", [])]
+        result["warnings"] = [
+            text if isinstance(text, str) else text["event"]["msg"] for text in result.get("warnings", [])
+        ]
         return result
 
     return call
@@ -72,7 +77,11 @@ class Standin:
 
     def files(self) -> dict[str, tuple[int, bytes]]:
         """Everything below home, for a comparison."""
-        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(self.home.rglob("*")) if path.is_file()}
+        return {
+            str(path): (path.stat().st_mtime_ns, path.read_bytes())
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
 
     def end(self) -> None:
         for path in self.home.glob("*/*.pid"):
@@ -101,7 +110,14 @@ def instance(run: Run, lima: Standin) -> Run:
     module.SOCKET_SECONDS = 2  # type: ignore[attr-defined]
 
     def call(check: bool = False, **arguments: Any) -> dict[str, Any]:
-        given = {"name": "containai-secure", "config": CONFIG, "limactl": str(lima.program), "home": str(lima.home), "settle": 0.5, **arguments}
+        given = {
+            "name": "containai-secure",
+            "config": CONFIG,
+            "limactl": str(lima.program),
+            "home": str(lima.home),
+            "settle": 0.5,
+            **arguments,
+        }
         return run(module, check, **given)
 
     return call

@@ -10,7 +10,17 @@ from ansible.module_utils.containai_lima_drift import drift, keep, size, steps
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("100GiB", 100 << 30), ("4g", 4 << 30), ("1.5GiB", 3 << 29), ("1048576", 1 << 20), ("2T", 2 << 40), ("512 MB", 512 << 20), (7, 7), ("much", None), ("", None)],
+    [
+        ("100GiB", 100 << 30),
+        ("4g", 4 << 30),
+        ("1.5GiB", 3 << 29),
+        ("1048576", 1 << 20),
+        ("2T", 2 << 40),
+        ("512 MB", 512 << 20),
+        (7, 7),
+        ("much", None),
+        ("", None),
+    ],
 )
 def test_sizes(text: Any, number: int | None) -> None:
     assert size(text) == number
@@ -37,7 +47,10 @@ def test_drift(stored: dict[str, Any], wanted: dict[str, Any], recreate: list[st
 
 
 def test_keep_takes_what_cannot_change_from_what_is_there() -> None:
-    assert keep({"images": [1], "cpus": 2}, {"images": [2], "vmType": "vz", "cpus": 4}, ["images", "vmType"]) == {"cpus": 4, "images": [1]}
+    assert keep({"images": [1], "cpus": 2}, {"images": [2], "vmType": "vz", "cpus": 4}, ["images", "vmType"]) == {
+        "cpus": 4,
+        "images": [1],
+    }
 
 
 @pytest.mark.parametrize(

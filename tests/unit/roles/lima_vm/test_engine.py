@@ -30,13 +30,19 @@ if what == "run":
     print(conf["map"])
     print("36 35 98:0 / " + conf["mount"])
 """
-GOOD = {"runtimes": {"runc": {}, "sysbox-runc": {}}, "map": "         0     165536      65536", "mount": "/proc/sys rw - fuse sysboxfs rw"}
+GOOD = {
+    "runtimes": {"runc": {}, "sysbox-runc": {}},
+    "map": "         0     165536      65536",
+    "mount": "/proc/sys rw - fuse sysboxfs rw",
+}
 
 
 @pytest.fixture
 def engine(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     (tmp_path / "docker").write_text(DOCKER)
-    (tmp_path / "ssh").write_text("#!/bin/sh\n[ -e \"${0%/*}/unreachable\" ] && { echo 'Connection refused' >&2; exit 255; }\nprintf tar\n")
+    (tmp_path / "ssh").write_text(
+        "#!/bin/sh\n[ -e \"${0%/*}/unreachable\" ] && { echo 'Connection refused' >&2; exit 255; }\nprintf tar\n"
+    )
     for name in ("docker", "ssh"):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -45,7 +51,14 @@ def engine(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     def call(check: bool = False, **changes: Any) -> dict[str, Any]:
         (tmp_path / "conf.json").write_text(json.dumps({**GOOD, **changes}))
-        return run("lima_vm_engine", check, docker=str(tmp_path / "docker"), context="containai-secure", ssh_config="/c", ssh_host="lima-x")
+        return run(
+            "lima_vm_engine",
+            check,
+            docker=str(tmp_path / "docker"),
+            context="containai-secure",
+            ssh_config="/c",
+            ssh_host="lima-x",
+        )
 
     return call
 

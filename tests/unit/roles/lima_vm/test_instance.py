@@ -38,7 +38,12 @@ def test_check_mode_without_limactl_tells_the_whole_plan_and_makes_nothing(insta
     result = instance(check=True, limactl="", guest_plan=plan)
     assert verbs(result) == ["create", "start", "install"]
     assert (result["changed"], result["running"]) == (True, False)
-    assert result["diff"][0] == {"before_header": str(lima.folder / "lima.yaml"), "after_header": str(lima.folder / "lima.yaml"), "before": "", "after": CONFIG}
+    assert result["diff"][0] == {
+        "before_header": str(lima.folder / "lima.yaml"),
+        "after_header": str(lima.folder / "lima.yaml"),
+        "before": "",
+        "after": CONFIG,
+    }
     assert not lima.home.exists()
 
 
@@ -85,10 +90,15 @@ def test_what_a_restart_applies_is_written_and_applied(instance: Call, lima: Sta
 
 def test_a_comment_or_another_order_is_no_drift(instance: Call, lima: Standin) -> None:
     instance()
-    assert instance(config="# new\ndisk: 20GiB\ncpus: 2\nimages: [{arch: x86_64, location: /image.qcow2}]\n")["changed"] is False
+    assert (
+        instance(config="# new\ndisk: 20GiB\ncpus: 2\nimages: [{arch: x86_64, location: /image.qcow2}]\n")["changed"]
+        is False
+    )
 
 
-@pytest.mark.parametrize("change", [("/image.qcow2", "/other.qcow2"), ("20GiB", "10GiB"), ("cpus: 2", "cpus: 2\nvmType: qemu")])
+@pytest.mark.parametrize(
+    "change", [("/image.qcow2", "/other.qcow2"), ("20GiB", "10GiB"), ("cpus: 2", "cpus: 2\nvmType: qemu")]
+)
 def test_what_needs_a_new_disk_is_told_and_not_done(instance: Call, lima: Standin, change: tuple[str, str]) -> None:
     instance()
     wanted = CONFIG.replace(*change)
@@ -175,7 +185,9 @@ def test_an_unreadable_lima_yaml_is_replaced(instance: Call, lima: Standin) -> N
 
 
 @pytest.mark.parametrize(("guest", "changed"), [("up", True), ("unreachable", True), ("down", False)])
-def test_a_dead_socket_is_repaired_unless_docker_itself_is_down(instance: Call, lima: Standin, guest: str, changed: bool) -> None:
+def test_a_dead_socket_is_repaired_unless_docker_itself_is_down(
+    instance: Call, lima: Standin, guest: str, changed: bool
+) -> None:
     instance()
     (lima.folder / "sock/docker.sock").unlink()
     lima.set(guest=guest)
@@ -202,7 +214,9 @@ def test_the_required_socket_gets_one_restart_and_then_a_clear_failure(instance:
     ("fault", "hint"),
     [("download", "lima_vm_image_base_url"), ("digest", "limactl prune"), ("enospc", "make room")],
 )
-def test_a_failed_download_is_explained_and_the_next_run_goes_on(instance: Call, lima: Standin, fault: str, hint: str) -> None:
+def test_a_failed_download_is_explained_and_the_next_run_goes_on(
+    instance: Call, lima: Standin, fault: str, hint: str
+) -> None:
     lima.set(create=fault)
     result = instance()
     assert (result["failed"], result["failure"]) == (True, "failed")

@@ -47,7 +47,11 @@ class Mac:
 
     def be(self, **what: str) -> None:
         """Become a Mac with these properties of the stand-in; `cai` hands no such variables down."""
-        text = (STANDINS / "mac").read_text().replace("\n", "\n" + "".join(f"{key}={value}\n" for key, value in what.items()), 1)
+        text = (
+            (STANDINS / "mac")
+            .read_text()
+            .replace("\n", "\n" + "".join(f"{key}={value}\n" for key, value in what.items()), 1)
+        )
         for name in ("uname", "sw_vers", "sysctl"):
             (self.bin / name).write_text(text)
             (self.bin / name).chmod(0o755)
@@ -63,11 +67,30 @@ class Mac:
         (self.home / ".lima/_standin.json").write_text(json.dumps(settings))
 
     def cai(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {"HOME": str(self.home), "PATH": str(self.bin), "PYTHONPATH": str(REPOSITORY), "LANG": "C.UTF-8", **self.settings}
+        environment = {
+            "HOME": str(self.home),
+            "PATH": str(self.bin),
+            "PYTHONPATH": str(REPOSITORY),
+            "LANG": "C.UTF-8",
+            **self.settings,
+        }
         # Root is refused; in a user namespace it is somebody else who may still read what is root's.
-        somebody = [str(shutil.which("unshare")), "--user", "--map-user=65534", "--map-group=65534"] if os.geteuid() == 0 else []
+        somebody = (
+            [str(shutil.which("unshare")), "--user", "--map-user=65534", "--map-group=65534"]
+            if os.geteuid() == 0
+            else []
+        )
         command = [*somebody, sys.executable, str(self.driver), *words]
-        return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            command,
+            env=environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
 
     def created(self) -> list[str]:
         return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*"))
@@ -75,7 +98,13 @@ class Mac:
 
 @pytest.fixture
 def mac() -> Iterator[Mac]:
-    if os.geteuid() == 0 and subprocess.run(["unshare", "--user", "--map-user=65534", "true"], capture_output=True, check=False).returncode != 0:
+    if (
+        os.geteuid() == 0
+        and subprocess.run(
+            ["unshare", "--user", "--map-user=65534", "true"], capture_output=True, check=False
+        ).returncode
+        != 0
+    ):
         pytest.skip("root without user namespaces cannot be an ordinary user here")
     with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as root:
         Path(root).chmod(0o755)
@@ -110,7 +139,12 @@ def test_the_health_report_and_the_removal_of_nothing(mac: Mac) -> None:
     done = mac.cai("doctor")
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
-    for line in ("missing: lima, docker", "Homebrew is missing", "there is no Lima VM containai-secure", "docker context"):
+    for line in (
+        "missing: lima, docker",
+        "Homebrew is missing",
+        "there is no Lima VM containai-secure",
+        "docker context",
+    ):
         assert line in said
     assert "undefined" not in said
     done = mac.cai("uninstall", "--dry-run", "--purge")
@@ -163,4 +197,11 @@ def test_a_failed_download(mac: Mac) -> None:
 def test_a_start_that_fails(mac: Mac, fault: str) -> None:
     mac.have("limactl", "docker")
     mac.lima(start=fault)
-    refused(mac, 1, "did not start (and is stopped now)", "the guest's last words", "serial.log", words=("-e", "lima_vm_min_free_disk_gib=0"))
+    refused(
+        mac,
+        1,
+        "did not start (and is stopped now)",
+        "the guest's last words",
+        "serial.log",
+        words=("-e", "lima_vm_min_free_disk_gib=0"),
+    )

@@ -68,8 +68,13 @@ def look(run: Run, mac: Mac) -> Call:
     return call
 
 
-@pytest.mark.parametrize(("silicon", "process", "arch", "place"), [("arm64", "", "aarch64", "native"), ("arm64", "x86_64", "aarch64", "native"), ("x86_64", "", "x86_64", "intel")])
-def test_the_real_architecture_chooses_homebrew(look: Call, mac: Mac, monkeypatch: pytest.MonkeyPatch, silicon: str, process: str, arch: str, place: str) -> None:
+@pytest.mark.parametrize(
+    ("silicon", "process", "arch", "place"),
+    [("arm64", "", "aarch64", "native"), ("arm64", "x86_64", "aarch64", "native"), ("x86_64", "", "x86_64", "intel")],
+)
+def test_the_real_architecture_chooses_homebrew(
+    look: Call, mac: Mac, monkeypatch: pytest.MonkeyPatch, silicon: str, process: str, arch: str, place: str
+) -> None:
     monkeypatch.setenv("MAC_ARCH", silicon)
     monkeypatch.setenv("MAC_PROCESS", process)
     for where in ("native", "intel"):
@@ -164,7 +169,9 @@ def test_a_long_home_path_is_refused_with_the_way_out(look: Call, mac: Mac, monk
     assert look()["host"]["home"] == "/short"
 
 
-def test_a_full_disk_is_refused_unless_the_vm_has_its_disk(look: Call, mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_refused_unless_the_vm_has_its_disk(
+    look: Call, mac: Mac, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mac.put("brew", "native")
     monkeypatch.setattr(mac.module.shutil, "disk_usage", lambda _: Usage(0, 0, 3 << 30))
     result = look()
@@ -286,7 +293,9 @@ def test_brew_fails_with_its_own_words(run: Run, brew: Path, monkeypatch: pytest
     assert "brew install lima" in result["hint"]
 
 
-def test_brew_with_old_formulae_is_told_to_update(run: Run, brew: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_brew_with_old_formulae_is_told_to_update(
+    run: Run, brew: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LIMA_HOME", str(tmp_path))
     (tmp_path / "_standin.json").write_text(json.dumps({"version": "1.0.7"}))
     result = run("lima_vm_brew", brew=str(brew), formulae=["lima"])
