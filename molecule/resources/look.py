@@ -64,6 +64,12 @@ def contexts():
     return found
 
 
+def rules():
+    """Packet filter and NAT rules, except ours: a second dockerd in one network namespace flushes the first one's."""
+    text = "\n".join(run("iptables", "-w", "10", "-t", table, "-S")[1] for table in ("filter", "nat"))
+    return [line for line in text.splitlines() if not re.search(r"CONTAINAI|cai0", line)]
+
+
 def look():
     """Everything that setup must leave alone."""
     code, shown = dev("docker context show")
@@ -72,6 +78,7 @@ def look():
         "context": shown if code == 0 else "default",
         "contexts": contexts(),
         "files": {str(path): describe(path) for path in (HOME / ".docker/config.json", HOME / ".docker/daemon.json")},
+        "rules": rules(),
         "socket": describe(pathlib.Path("/var/run/docker.sock")),
         "units": {
             unit: [run("systemctl", "is-enabled", unit)[1].splitlines()[-1:], run("systemctl", "is-active", unit)[1]]
@@ -100,7 +107,8 @@ def compare(restarted):
     """What was remembered is still so."""
     before, after = json.loads(MEMORY.read_text()), look()
     if restarted:
-        before.pop("neighbour"), after.pop("neighbour")
+        for changed in ("neighbour", "rules"):
+            before.pop(changed), after.pop(changed)
     for key in [key for key in before if key != "settings"]:
         # A package's docker.service that is new and off counts as none.
         same = before[key] == after.get(key) or (key == "units" and off(before[key]) and off(after[key]))
