@@ -105,6 +105,11 @@ def wanted_state(params):
     return {"endpoint": params["endpoint"], "description": params["description"], "tls": False}
 
 
+def refuse_reserved(name):
+    if name in RESERVED:
+        raise Failure(f"The context {name} belongs to Docker; a name of its own is needed.", "use `docker_context_name: containai-secure`", "precondition")
+
+
 def decide(there, wanted, state):
     """Return create, update, replace, remove or nothing."""
     if state == "absent":
@@ -163,8 +168,7 @@ def main():
     params = module.params
     name = params["name"]
     try:
-        if name in RESERVED:
-            raise Failure(f"The context {name} belongs to Docker; a name of its own is needed.", "use `docker_context_name: containai-secure`", "precondition")
+        refuse_reserved(name)
         contexts = Contexts(params["user"], params["config_dir"])
         there, wanted = contexts.read(name), None if params["state"] == "absent" else wanted_state(params)
         step = decide(there, wanted, params["state"])
@@ -177,7 +181,7 @@ def main():
     except OSError as error:
         module.fail_json(msg=f"{error.filename} cannot be used: {error.strerror}.", hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again", failure="precondition")
     except KeyError:
-        module.fail_json(msg=f"There is no user {params['user']!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
+        module.fail_json(msg=f"There is no user {params['user'] or os.getuid()!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
     header = f"docker context {name}"
     verb = {"create": "create", "remove": "remove"}.get(step or "", "change")
     diff = [{"before_header": header, "after_header": header, "before": show(there), "after": show(wanted)}] if step else []
