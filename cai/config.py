@@ -208,7 +208,8 @@ def dump(values: dict[str, Any]) -> str:
     import yaml
 
     def literal(dumper: Any, text: str) -> Any:
-        return dumper.represent_scalar("!unsafe", str(text), style='"')
+        # Only where there could be a template: Ansible takes an unsafe "007" or "yes" for a number or a truth value.
+        return dumper.represent_scalar("!unsafe" if "{" in text else "tag:yaml.org,2002:str", str(text), style='"')
 
     dumper: Any = type("Dumper", (yaml.SafeDumper,), {})
     dumper.add_representer(_Literal, literal)

@@ -169,13 +169,18 @@ def unmarked(value):
 
 
 @given(values)
-def test_a_dump_keeps_every_value_and_marks_every_text(value):
+def test_a_dump_keeps_every_value_and_marks_every_text_that_could_be_a_template(value):
     read = yaml.load(config.dump({"name": value}), Loader)["name"]
     assert read == value
-    assert unmarked(read) == []
+    assert [text for text in unmarked(read) if "{" in text] == []
 
 
 HOSTILE = [
+    "007",
+    "yes",
+    "~",
+    "1e3",
+    "2026-11-23",
     "{{ 7*7 }}",
     "{% if true %}x{% endif %}",
     "{{ lookup('pipe', 'id') }}",
