@@ -113,6 +113,9 @@ def leftovers(box: Box) -> str:
 
 def gone(box: Box, pristine: dict[str, str]) -> list[str]:
     box.cai("uninstall", "--yes", "--purge").expect(0)
+    # Nobody can tidy up after SIGKILL: the settings of the killed run stay in a private temporary folder.
+    assert set(box.sh("stat -c '%a %U' /tmp/cai-*", check=False).splitlines()) <= {"700 dev"}
+    box.sh("rm -rf /tmp/cai-*")
     difference = snapshot.difference(pristine, box.snapshot())
     print("after uninstall:", *(difference or ["no difference"]), sep="\n  ")
     return difference
