@@ -114,7 +114,7 @@ def hint_for(text):
         return "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`"
     if "apparmor" in text.lower() or "fusermount" in text:
         return "allow fusermount3 below /var/lib/sysboxfs: `sudo journalctl -k | grep -i apparmor` names the profile"
-    return "run `systemctl restart sysbox` and `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
+    return "run `sudo systemctl restart sysbox` and `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
 
 
 def prove(socket):
