@@ -6,9 +6,11 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,9 +68,20 @@ def temporary() -> Iterator[User]:
         yield User(name, home)
     finally:
         if made:
-            with contextlib.suppress(HostError):
-                run(["userdel", name])
+            _leave(name)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _leave(name: str) -> None:
+    """Take the user away; his last processes (Ansible's ssh masters) are ended first, or userdel refuses."""
+    for _ in range(20):
+        for pid in run(["ps", "-o", "pid=", "-u", name], check=False).stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        if run(["userdel", name], check=False).returncode == 0:
+            return
+        time.sleep(0.5)
+    say(f"the user {name} could not be removed: run `userdel {name}`")
 
 
 def ansible_playbook(user: User) -> list[str | Path]:
