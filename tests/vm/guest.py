@@ -30,6 +30,11 @@ printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
 printf 'datasource_list: [NoCloud]\n' >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg"
 chroot "$root" systemctl enable systemd-networkd systemd-resolved >/dev/null 2>&1
 chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer >/dev/null 2>&1
+# Sysbox's units give up after 10 s, which an emulated boot may take.
+for unit in sysbox-fs sysbox-mgr; do
+  mkdir -p "$root/etc/systemd/system/$unit.service.d"
+  printf '[Service]\nTimeoutStartSec=300\n' >"$root/etc/systemd/system/$unit.service.d/slow.conf"
+done
 chroot "$root" update-ca-certificates >/dev/null
 rm -f "$root"/etc/ssh/ssh_host_*
 """
