@@ -104,6 +104,7 @@ def test_another_package_than_asked_for_is_refused(box: Box, packages):
     assert done.code in (1, 3)
     done.expect(done.code, "0.7.0", "0.7.1")
     assert not box.ok("dpkg -s sysbox-ce")
+    assert box.sh("ls -A /var/lib/containai/downloads") == ""
 
 
 def test_a_runtime_that_does_not_isolate_fails_the_run(box: Box, packages):

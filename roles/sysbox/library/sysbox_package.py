@@ -156,7 +156,11 @@ def apply(module, step, there, wanted, sleeping):
     deb = None
     if step:  # everything that can be refused is refused before the first change
         deb = fetch(params["source"], params["sha256"][params["architecture"]], DOWNLOADS, params["progress"])
-        check_deb(deb, params["version"], params["architecture"])
+        try:
+            check_deb(deb, params["version"], params["architecture"])
+        except Failure:
+            os.unlink(deb)
+            raise
     if wanted is not None:
         record.note_file(DROP_IN, there, wanted)
         record.save()

@@ -62,7 +62,9 @@ def fetch(source, sha256, folder, progress=""):
         os.rename(partial, target)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        code = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else reason
+        code = getattr(reason, "strerror", None) or reason
+        if isinstance(error, urllib.error.HTTPError):
+            code = f"HTTP {error.code}" + (", a redirect that leads nowhere" if error.code in range(300, 400) else "")
         raise Failure(
             f"The Sysbox package could not be fetched from {source}: {code}.",
             "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
