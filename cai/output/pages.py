@@ -61,9 +61,11 @@ def plan(out: Console, report: Report) -> None:
     """Say what a real run would do: by component, with diffs, the gate's verdict, and the counts last."""
     title = Platform(report.platform).title
     out.print(styled(f"Plan of `cai {report.command}` ({title}); nothing has been changed.", "bold"), soft_wrap=True)
-    for role in dict.fromkeys([a.role for a in report.actions] + [d.role for d in report.diffs]):
+    # Hundreds of lines of files that go would hide what goes; --json has them.
+    diffs = [diff for diff in report.diffs if diff.after or report.command != "uninstall"]
+    for role in dict.fromkeys([a.role for a in report.actions] + [d.role for d in diffs]):
         out.print(styled(f"\n{component(role)}", "bold"))
-        _component(out, [a for a in report.actions if a.role == role], [d for d in report.diffs if d.role == role])
+        _component(out, [a for a in report.actions if a.role == role], [d for d in diffs if d.role == role])
     for gate in report.gates:
         found = f" ({line(gate.found)})" if gate.found else ""
         out.print(f"\nGate: {_VERDICTS[gate.verdict]}{found}", soft_wrap=True)
