@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -119,7 +120,7 @@ def _own(request: Request, platform: Platform) -> dict[str, Any]:
     if user:
         variables["docker_context_user"] = user
     if settings:  # where this user's docker keeps its contexts; lost under sudo otherwise
-        variables["docker_context_config_dir"] = os.path.abspath(settings)
+        variables["docker_context_config_dir"] = str(Path(settings).absolute())
     return variables
 
 

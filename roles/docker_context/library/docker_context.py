@@ -70,7 +70,11 @@ class Contexts:
             with open(path, encoding="utf-8") as handle:
                 data = json.load(handle)
             endpoint = data["Endpoints"]["docker"]
-            return {"endpoint": endpoint.get("Host", ""), "description": data.get("Metadata", {}).get("Description", ""), "tls": bool(endpoint.get("SkipTLSVerify"))}
+            return {
+                "endpoint": endpoint.get("Host", ""),
+                "description": data.get("Metadata", {}).get("Description", ""),
+                "tls": bool(endpoint.get("SkipTLSVerify")),
+            }
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -94,11 +98,18 @@ class Contexts:
     def docker(self, *argv):
         program = next(filter(None, (shutil.which(name, path=PATH) for name in PROGRAMS)), None)
         if program is None:
-            raise Failure("There is no docker CLI, which keeps the contexts.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again")
-        result = subprocess.run([program, "context", *argv], capture_output=True, text=True, cwd="/", env=self.environment, stdin=subprocess.DEVNULL, check=False, **self.identity)
+            raise Failure(
+                "There is no docker CLI, which keeps the contexts.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again"
+            )
+        result = subprocess.run(
+            [program, "context", *argv], capture_output=True, text=True, cwd="/", env=self.environment, stdin=subprocess.DEVNULL, check=False, **self.identity
+        )
         if result.returncode != 0:
             reason = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise Failure(f"`docker context {argv[0]}` failed: {reason[0]}", f"check that {self.entry.pw_name} may write {self.folder} (`ls -ld {self.folder}`), then try again")
+            raise Failure(
+                f"`docker context {argv[0]}` failed: {reason[0]}",
+                f"check that {self.entry.pw_name} may write {self.folder} (`ls -ld {self.folder}`), then try again",
+            )
 
 
 def wanted_state(params):
@@ -125,7 +136,9 @@ def carry_out(contexts, step, name, params):
     flags = ["--description", params["description"], "--docker", f"host={params['endpoint']}"]
     if step in ("remove", "replace"):
         if contexts.active() == name:
-            raise Failure(f"The context {name} is the active one, which docker does not remove.", "run `docker context use default`, then try again", "precondition")
+            raise Failure(
+                f"The context {name} is the active one, which docker does not remove.", "run `docker context use default`, then try again", "precondition"
+            )
         contexts.docker("rm", "--force", name)
     if step in ("create", "replace"):
         contexts.docker("create", name, *flags)
@@ -179,9 +192,17 @@ def main():
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename} cannot be used: {error.strerror}.", hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again", failure="precondition")
+        module.fail_json(
+            msg=f"{error.filename} cannot be used: {error.strerror}.",
+            hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again",
+            failure="precondition",
+        )
     except KeyError:
-        module.fail_json(msg=f"There is no user {params['user'] or os.getuid()!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
+        module.fail_json(
+            msg=f"There is no user {params['user'] or os.getuid()!r} on this host.",
+            hint="name an existing one with `-e docker_context_user=NAME`",
+            failure="precondition",
+        )
     header = f"docker context {name}"
     verb = {"create": "create", "remove": "remove"}.get(step or "", "change")
     diff = [{"before_header": header, "after_header": header, "before": show(there), "after": show(wanted)}] if step else []

@@ -44,7 +44,9 @@ notes: {type: list, elements: str, returned: when the user became a member, desc
 def command(module, argv):
     result = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if result.returncode != 0:
-        module.fail_json(msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed")
+        module.fail_json(
+            msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed"
+        )
 
 
 def place(module, record, file, content, actions, diffs):
@@ -113,7 +115,11 @@ def main():
         if group and admit(module, record, group, user, actions) and not module.check_mode:
             notes.append(f"{user} is now in the group {group}: log out and in again (or run `newgrp {group}`) to use the engine.")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.", hint="run `df -h / /var` and `mount | grep ' / '`, mend what they show, then try again", failure="failed")
+        module.fail_json(
+            msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.",
+            hint="run `df -h / /var` and `mount | grep ' / '`, mend what they show, then try again",
+            failure="failed",
+        )
     module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision)
 
 

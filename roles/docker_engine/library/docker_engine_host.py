@@ -92,7 +92,10 @@ def version_key(text):
 
 def check_platform(platform, wanted):
     if platform == "wsl1":
-        raise Refusal("This distro runs under WSL1, which has no Linux kernel of its own; WSL2 is needed.", "run `wsl --set-version <distro> 2` in Windows, then try again")
+        raise Refusal(
+            "This distro runs under WSL1, which has no Linux kernel of its own; WSL2 is needed.",
+            "run `wsl --set-version <distro> 2` in Windows, then try again",
+        )
     if wanted != "any" and platform != wanted:
         raise Refusal(f"This host is {platform}, and the playbook is for {wanted}.", f"use `playbooks/{platform}.yml`", "precondition")
 
@@ -126,12 +129,18 @@ def check_distribution(release, supported):
 
 def check_kernel(kernel, minimum):
     if version_key(kernel)[:2] < version_key(minimum)[:2]:
-        raise Refusal(f"The kernel {kernel} is too old; Sysbox needs {minimum} or newer.", "run `wsl --update` in Windows (WSL2), or `sudo apt-get full-upgrade` and reboot")
+        raise Refusal(
+            f"The kernel {kernel} is too old; Sysbox needs {minimum} or newer.",
+            "run `wsl --update` in Windows (WSL2), or `sudo apt-get full-upgrade` and reboot",
+        )
 
 
 def check_docker(root="/"):
     if os.path.exists(os.path.join(root, "snap/bin/docker")) and not shutil.which("dockerd", path=PATHS):
-        raise Refusal("Docker comes from snap here, whose confinement keeps other runtimes out; a packaged Docker is needed.", "run `sudo snap remove docker`, then try again")
+        raise Refusal(
+            "Docker comes from snap here, whose confinement keeps other runtimes out; a packaged Docker is needed.",
+            "run `sudo snap remove docker`, then try again",
+        )
 
 
 def check_daemon_json(path, dedicated):
@@ -161,7 +170,11 @@ def link_of(subnet, routes):
         network = ipaddress.IPv4Network(subnet)
         machine, engine = itertools.islice(network.hosts(), 2)  # not all: a wide network has millions
     except ValueError as error:
-        raise Refusal(f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`", "precondition") from error
+        raise Refusal(
+            f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.",
+            "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`",
+            "precondition",
+        ) from error
     for line in routes.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 8 or fields[0] == "cai0" or fields[7] == "00000000":
@@ -171,7 +184,11 @@ def link_of(subnet, routes):
         # A wide route through a gateway, as a VPN sets it, gives way to the link; a network that the host itself is in does not.
         wide = fields[2] != "00000000" and other.prefixlen < network.prefixlen
         if network.overlaps(other) and not wide:
-            raise Refusal(f"The network {subnet} of the engine's link is in use by {fields[0]} ({address}/{mask}).", "choose another: `cai setup -e docker_engine_link_subnet=10.214.88.0/30`", "precondition")
+            raise Refusal(
+                f"The network {subnet} of the engine's link is in use by {fields[0]} ({address}/{mask}).",
+                "choose another: `cai setup -e docker_engine_link_subnet=10.214.88.0/30`",
+                "precondition",
+            )
     return {"subnet": subnet, "prefix": network.prefixlen, "machine": str(machine), "engine": str(engine)}
 
 
@@ -181,7 +198,9 @@ def owner(name):
     try:
         return pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
     except KeyError as error:
-        raise Refusal(f"There is no user {name or os.getuid()!r} on this host.", "name an existing one with `-e docker_context_user=NAME`", "precondition") from error
+        raise Refusal(
+            f"There is no user {name or os.getuid()!r} on this host.", "name an existing one with `-e docker_context_user=NAME`", "precondition"
+        ) from error
 
 
 def look(params, module):
@@ -192,7 +211,9 @@ def look(params, module):
     check_distribution(release, params["supported"])
     check_surroundings(platform)
     if machine not in MACHINES:
-        raise Refusal(f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64")
+        raise Refusal(
+            f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64"
+        )
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
@@ -223,7 +244,9 @@ def main():
     )
     try:
         host = look(module.params, module)
-        found = f"{host['platform']}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
+        found = (
+            f"{host['platform']}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
+        )
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:

@@ -73,7 +73,11 @@ def content(path):
 
 def unowned(path):
     """A file that no package brought, as Docker Desktop's link. One of a package comes and goes with it."""
-    if shutil.which("dpkg-query") and subprocess.run(["dpkg-query", "--search", path], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0 and not os.path.islink(path):
+    if (
+        shutil.which("dpkg-query")
+        and subprocess.run(["dpkg-query", "--search", path], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        and not os.path.islink(path)
+    ):
         return None
     return content(path)
 
@@ -208,7 +212,11 @@ def main():
     try:
         entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
     except KeyError:
-        module.fail_json(msg=f"There is no user {name or os.getuid()!r} on this host.", hint="name an existing one with `-e docker_context_user=NAME`", failure="precondition")
+        module.fail_json(
+            msg=f"There is no user {name or os.getuid()!r} on this host.",
+            hint="name an existing one with `-e docker_context_user=NAME`",
+            failure="precondition",
+        )
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
     snapshot = take(module.params["config_dir"] or os.path.join(home, ".docker"), module.params["ours"])
     if module.params["report"]:

@@ -126,13 +126,19 @@ def fetch_key(url, fingerprint):
         with urllib.request.urlopen(url, timeout=60) as answer:
             data = answer.read(1 << 20)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Failure(f"The key of Docker's repository could not be fetched from {url}: {error}.", "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`") from error
+        raise Failure(
+            f"The key of Docker's repository could not be fetched from {url}: {error}.",
+            "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
+        ) from error
     try:
         found = primary_fingerprints(data)
     except (ValueError, IndexError, OverflowError) as error:
         raise Failure(f"{url} does not answer with an OpenPGP key.", "check the address in `docker_engine_apt_key_url`") from error
     if found != [fingerprint.replace(" ", "").upper()]:
-        raise Failure(f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.", "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`")
+        raise Failure(
+            f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.",
+            "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`",
+        )
     return armored(data)
 
 
@@ -151,7 +157,16 @@ def repository(module, params):
     key = read(KEYRING)
     if not is_key(key, params["apt_key_fingerprint"]):
         key = b"" if module.check_mode else fetch_key(place["apt_key_url"], params["apt_key_fingerprint"])
-    lines = ["# Made by cai.", "Types: deb", f"URIs: {place['apt_url']}", f"Suites: {host['codename']}", "Components: stable", f"Architectures: {host['architecture']}", f"Signed-By: {KEYRING}", ""]
+    lines = [
+        "# Made by cai.",
+        "Types: deb",
+        f"URIs: {place['apt_url']}",
+        f"Suites: {host['codename']}",
+        "Components: stable",
+        f"Architectures: {host['architecture']}",
+        f"Signed-By: {KEYRING}",
+        "",
+    ]
     return {KEYRING: key, SOURCES: "\n".join(lines).encode()}
 
 
@@ -219,7 +234,9 @@ def apt_install(packages):
     result = apt("install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
-        raise Failure(f"apt could not install {' '.join(packages)}:\n{detail}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again")
+        raise Failure(
+            f"apt could not install {' '.join(packages)}:\n{detail}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
+        )
 
 
 def converge(module):
@@ -232,7 +249,11 @@ def converge(module):
     stale = {path: data for path, data in files.items() if read(path) != data}
     actions = [{"verb": "create" if read(path) is None else "change", "what": path} for path in stale]
     actions += [{"verb": "install", "what": name} for name in packages]
-    diff = [{"before_header": SOURCES, "after_header": SOURCES, "before": (read(SOURCES) or b"").decode(), "after": stale[SOURCES].decode()}] if SOURCES in stale else []
+    diff = (
+        [{"before_header": SOURCES, "after_header": SOURCES, "before": (read(SOURCES) or b"").decode(), "after": stale[SOURCES].decode()}]
+        if SOURCES in stale
+        else []
+    )
     if not module.check_mode:
         for path, data in stale.items():
             record.note_file(path, read(path), data)
@@ -268,7 +289,11 @@ def main():
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.", hint="run `df -h / /var /etc` and `command -v apt-get`, mend what they show, then try again", failure="failed")
+        module.fail_json(
+            msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",
+            hint="run `df -h / /var /etc` and `command -v apt-get`, mend what they show, then try again",
+            failure="failed",
+        )
 
 
 if __name__ == "__main__":

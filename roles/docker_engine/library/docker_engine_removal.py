@@ -66,7 +66,9 @@ class Removal:
         if now == before:
             return
         self.did("remove" if before is None else "change", path)
-        self.diff.append({"before_header": path, "after_header": path, "before": now.decode("utf-8", "replace"), "after": (before or b"").decode("utf-8", "replace")})
+        self.diff.append(
+            {"before_header": path, "after_header": path, "before": now.decode("utf-8", "replace"), "after": (before or b"").decode("utf-8", "replace")}
+        )
         if self.dry:
             return
         if before is None:
@@ -96,7 +98,9 @@ class Removal:
             result = run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "purge", "--yes", *ours)
             if result.returncode != 0:
                 lines = "\n".join(result.stderr.strip().splitlines()[-4:])
-                self.module.fail_json(msg=f"apt could not remove {' '.join(ours)}:\n{lines}", hint="run `sudo dpkg --configure -a`, then `cai uninstall` again", failure="failed")
+                self.module.fail_json(
+                    msg=f"apt could not remove {' '.join(ours)}:\n{lines}", hint="run `sudo dpkg --configure -a`, then `cai uninstall` again", failure="failed"
+                )
         for diverted in self.record.data.get("diversions", []):
             if not self.dry:
                 run("dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker")
@@ -169,7 +173,11 @@ def main():
     except PermissionError as error:
         module.warn(f"{error.filename} cannot be read without root rights; the run itself will go on from there.")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename} cannot be removed: {error.strerror}.", hint=f"run `ls -ld {error.filename}`, mend it, then `cai uninstall` again", failure="failed")
+        module.fail_json(
+            msg=f"{error.filename} cannot be removed: {error.strerror}.",
+            hint=f"run `ls -ld {error.filename}`, mend it, then `cai uninstall` again",
+            failure="failed",
+        )
     module.exit_json(changed=bool(removal.actions), actions=removal.actions, notes=removal.notes, diff=removal.diff)
 
 

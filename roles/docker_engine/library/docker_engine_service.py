@@ -137,7 +137,11 @@ def act(module, verbs):
         # A stopped engine may have helpers of older files still running: both verbs renew them.
         result = run("systemctl", "restart" if verb == "start" else verb, *units)
         if result.returncode != 0:
-            fail(module, f"{unit} did not {verb}: {result.stderr.strip().splitlines()[0] if result.stderr.strip() else 'no reason given'}", f"run `systemctl status {unit}` and `journalctl -u {unit}`")
+            fail(
+                module,
+                f"{unit} did not {verb}: {result.stderr.strip().splitlines()[0] if result.stderr.strip() else 'no reason given'}",
+                f"run `systemctl status {unit}` and `journalctl -u {unit}`",
+            )
 
 
 def converge(module):
@@ -187,7 +191,11 @@ def mend_network(module):
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
     if reason is not None:
-        fail(module, f"The engine's network namespace cannot be made: {reason or 'no reason given'}", "run `sudo /usr/local/libexec/containai/network up` to see why")
+        fail(
+            module,
+            f"The engine's network namespace cannot be made: {reason or 'no reason given'}",
+            "run `sudo /usr/local/libexec/containai/network up` to see why",
+        )
 
 
 def report(params):
@@ -211,7 +219,9 @@ def report(params):
         findings.append(finding("engine", "fail", f"{unit} is active but does not answer on {path}", f"run `sudo systemctl restart {unit}`"))
         return {"findings": findings, "ready": False}
     if state.get("UnitFileState") != "enabled":
-        findings.append(finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`"))
+        findings.append(
+            finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`")
+        )
     else:
         findings.append(finding("engine", "pass", f"Docker {info.get('ServerVersion')} answers on {path}"))
     return {"findings": findings + network_findings(params, state), "ready": True}
@@ -234,7 +244,11 @@ def socket_finding(params):
         owner = str(there.st_gid)
     found = f"{path} has mode {there.st_mode & 0o777:04o} and group {owner}"
     wrong = there.st_mode & 0o777 != 0o660 or (group and owner != group)
-    return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`") if wrong else finding("socket", "pass", found)
+    return (
+        finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`")
+        if wrong
+        else finding("socket", "pass", found)
+    )
 
 
 def network_findings(params, state):

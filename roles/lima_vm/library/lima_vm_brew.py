@@ -39,10 +39,23 @@ QUIET = {"NONINTERACTIVE": "1", "HOMEBREW_NO_AUTO_UPDATE": "1", "HOMEBREW_NO_INS
 
 
 def install(module, brew, formula):
-    environment = {**os.environ, **QUIET, "PATH": os.pathsep.join([os.path.dirname(brew), os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"])}
+    environment = {
+        **os.environ,
+        **QUIET,
+        "PATH": os.pathsep.join([os.path.dirname(brew), os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
+    }
     hint = f"run `{brew} install {formula}` to see more, then `cai setup` again"
     try:
-        done = subprocess.run([brew, "install", formula], capture_output=True, text=True, errors="replace", env=environment, stdin=subprocess.DEVNULL, check=False, timeout=module.params["timeout"])
+        done = subprocess.run(
+            [brew, "install", formula],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=module.params["timeout"],
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         module.fail_json(msg=f"`brew install {formula}` did not end: {error}", hint=hint, failure="failed")
     if done.returncode != 0:

@@ -84,9 +84,13 @@ def prove(params):
     info = json.loads(docker("info", "--format", "{{json .}}"))
     if "sysbox-runc" not in info.get("Runtimes", {}):
         raise ProofError("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
-    code, rootfs, said = run(["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", params["ssh_host"], ROOTFS])
+    code, rootfs, said = run(
+        ["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", params["ssh_host"], ROOTFS]
+    )
     if code == 255 or not rootfs:
-        raise ProofError(f"The VM cannot be reached over ssh: {said}", "run `limactl stop containai-secure; limactl start containai-secure`, then `cai setup` again")
+        raise ProofError(
+            f"The VM cannot be reached over ssh: {said}", "run `limactl stop containai-secure; limactl start containai-secure`, then `cai setup` again"
+        )
     tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
     docker("import", "-", tag, data=rootfs)
     try:

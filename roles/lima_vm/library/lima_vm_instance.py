@@ -135,7 +135,10 @@ class Converger:
         lima.stop()
         lima.start(self.params["start_timeout"])
         if not lima.wait(SOCKET_SECONDS):
-            raise LimaError(f"Docker in the VM does not answer on {lima.socket}, even after a restart of the VM.", f"run `limactl shell {lima.name} sudo journalctl -u docker -n 50`")
+            raise LimaError(
+                f"Docker in the VM does not answer on {lima.socket}, even after a restart of the VM.",
+                f"run `limactl shell {lima.name} sudo journalctl -u docker -n 50`",
+            )
         return True
 
 
@@ -161,12 +164,24 @@ def findings(lima, status, names, reasons):
     if status is None:
         return [{"part": "VM", "status": "fail", "found": f"there is no Lima VM {lima.name}", "hint": mend}]
     if status != "Running":
-        return [{"part": "VM", "status": "fail", "found": f"{lima.name} is {status.lower() or 'unusable'}", "hint": f"run `limactl start {lima.name}`" if status == "Stopped" else mend}]
+        return [
+            {
+                "part": "VM",
+                "status": "fail",
+                "found": f"{lima.name} is {status.lower() or 'unusable'}",
+                "hint": f"run `limactl start {lima.name}`" if status == "Stopped" else mend,
+            }
+        ]
     found = {"part": "VM", "status": "pass", "found": f"{lima.name} runs", "hint": ""}
     if names:
         found = {"part": "VM", "status": "fail" if "start" in names else "warn", "found": "; ".join(reasons), "hint": mend}
     alive = answers(lima.socket)
-    engine = {"part": "forwarded socket", "status": "pass" if alive else "fail", "found": f"Docker {'answers' if alive else 'does not answer'} on {lima.socket}", "hint": "" if alive else mend}
+    engine = {
+        "part": "forwarded socket",
+        "status": "pass" if alive else "fail",
+        "found": f"Docker {'answers' if alive else 'does not answer'} on {lima.socket}",
+        "hint": "" if alive else mend,
+    }
     return [found, engine]
 
 
@@ -216,7 +231,11 @@ def main():
         supports_check_mode=True,
     )
     if yaml is None:
-        module.fail_json(msg="PyYAML is missing in the Python that runs this module.", hint="use Ansible's own: `-e ansible_python_interpreter={{ ansible_playbook_python }}`", failure="precondition")
+        module.fail_json(
+            msg="PyYAML is missing in the Python that runs this module.",
+            hint="use Ansible's own: `-e ansible_python_interpreter={{ ansible_playbook_python }}`",
+            failure="precondition",
+        )
     try:
         module.exit_json(**converge(module))
     except LimaError as error:

@@ -66,7 +66,9 @@ def say(*argv):
     """Output of a small program of the system, "" where it fails or is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
     try:
-        return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, check=False, timeout=30).stdout.strip()
+        return subprocess.run(
+            argv, capture_output=True, text=True, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, check=False, timeout=30
+        ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
@@ -77,7 +79,10 @@ def refuse(message, hint, failure="precondition"):
 
 def check_system(system, minimum):
     if os.geteuid() == 0:
-        refuse("This runs as root, and neither Lima nor Homebrew works for root; an ordinary user is needed.", "run `cai setup` without sudo, as the user who will use the VM")
+        refuse(
+            "This runs as root, and neither Lima nor Homebrew works for root; an ordinary user is needed.",
+            "run `cai setup` without sudo, as the user who will use the VM",
+        )
     if system not in SOCKET_LIMIT:
         refuse(f"{system or 'This system'} is not supported; macOS is needed (or Linux with Lima).", "run `cai setup` on macOS, WSL2 or Linux", "unsupported")
     found = say("sw_vers", "-productVersion") if system == "Darwin" else ""
@@ -90,7 +95,9 @@ def architecture(system):
     if system == "Darwin" and say("sysctl", "-n", "hw.optional.arm64") == "1":
         return "aarch64"
     machine = say("uname", "-m") or platform.machine()
-    return MACHINES.get(machine) or refuse(f"The architecture {machine} is not supported; x86_64 or arm64 is needed.", "use a machine of one of these", "unsupported")
+    return MACHINES.get(machine) or refuse(
+        f"The architecture {machine} is not supported; x86_64 or arm64 is needed.", "use a machine of one of these", "unsupported"
+    )
 
 
 def check_paths(folder, system):
@@ -153,7 +160,10 @@ def find_limactl(given, brew, arch):
     beside = os.path.join(os.path.dirname(brew), "limactl") if brew else ""
     path = given or next(filter(None, (shutil.which(name) for name in (beside, "limactl") if name)), "")
     if path and not given and intel_lima(path, arch):
-        refuse(f"{path} is an Intel Lima under translation, but this Mac has Apple silicon; a native one is needed.", "install Homebrew in /opt/homebrew (https://brew.sh), then `/opt/homebrew/bin/brew install lima`")
+        refuse(
+            f"{path} is an Intel Lima under translation, but this Mac has Apple silicon; a native one is needed.",
+            "install Homebrew in /opt/homebrew (https://brew.sh), then `/opt/homebrew/bin/brew install lima`",
+        )
     return path
 
 
@@ -207,7 +217,10 @@ def check_missing(missing, system, problem, module):
     if not missing or module.params["missing_ok"]:
         return
     if system == "Linux":
-        refuse(f"Missing on this host: {', '.join(missing)}. On Linux these are not installed by this role.", "install Lima 2.0 or newer, QEMU and a docker CLI (`sudo apt-get install docker-cli qemu-system`)")
+        refuse(
+            f"Missing on this host: {', '.join(missing)}. On Linux these are not installed by this role.",
+            "install Lima 2.0 or newer, QEMU and a docker CLI (`sudo apt-get install docker-cli qemu-system`)",
+        )
     if problem and not module.check_mode:
         refuse(problem, GET_BREW)
     if problem:

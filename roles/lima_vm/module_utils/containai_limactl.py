@@ -21,9 +21,15 @@ PING = (
 HINTS = (
     (r"no space left", "make room (`df -h {home}` shows where), then `cai setup` again"),
     (r"digest", "the image is not the pinned one: look at `lima_vm_images`, run `limactl prune`, then `cai setup` again"),
-    (r"status 40\d|download|no such host|dial tcp|connection refused|i/o timeout|proxyconnect", "check the network and `HTTPS_PROXY`, or name a mirror: `cai setup -e lima_vm_image_base_url=URL`"),
+    (
+        r"status 40\d|download|no such host|dial tcp|connection refused|i/o timeout|proxyconnect",
+        "check the network and `HTTPS_PROXY`, or name a mirror: `cai setup -e lima_vm_image_base_url=URL`",
+    ),
     (r"exiting|exited|shut ?down|driver", "read {dir}/ha.stderr.log; `limactl start {name}` shows it live"),
-    (r"fatal|requirement|timed? ?out|deadline|did not receive", "read {dir}/serial.log and {dir}/ha.stderr.log; a slow machine needs `cai setup -e lima_vm_start_timeout=3600`"),
+    (
+        r"fatal|requirement|timed? ?out|deadline|did not receive",
+        "read {dir}/serial.log and {dir}/ha.stderr.log; a slow machine needs `cai setup -e lima_vm_start_timeout=3600`",
+    ),
 )
 
 
@@ -93,14 +99,25 @@ class Lima:
         self.socket = os.path.join(self.dir, "sock", "docker.sock")
         self.ssh_config = os.path.join(self.dir, "ssh.config")
         self.log = []
-        path = os.pathsep.join([os.path.dirname(limactl), os.environ.get("PATH", ""), "/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
+        path = os.pathsep.join(
+            [os.path.dirname(limactl), os.environ.get("PATH", ""), "/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        )
         self.environment = {**os.environ, "LIMA_HOME": home, "PATH": path}
 
     def run(self, *argv, timeout=120, check=True):
         """Run limactl; its output is kept in `log`. Raises LimaError with what it said, when `check`."""
         command = shlex.join(["limactl", *argv])
         try:
-            done = subprocess.run([self.limactl, *argv], capture_output=True, text=True, errors="replace", env=self.environment, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+            done = subprocess.run(
+                [self.limactl, *argv],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                check=False,
+                timeout=timeout,
+            )
         except subprocess.TimeoutExpired as error:
             raise LimaError(f"`{command}` did not end within {timeout} seconds.", self.hint("timeout")) from error
         except OSError as error:
@@ -149,7 +166,9 @@ class Lima:
         try:
             self.as_file(text, "validate")
         except LimaError as error:
-            raise LimaError(f"Lima does not accept the VM's settings: {error.message}", "look at the lima_vm_* variables that you set", "precondition") from error
+            raise LimaError(
+                f"Lima does not accept the VM's settings: {error.message}", "look at the lima_vm_* variables that you set", "precondition"
+            ) from error
 
     def write(self, text):
         fd, temporary = tempfile.mkstemp(prefix="lima.yaml.", suffix=".tmp", dir=self.dir)
@@ -220,7 +239,14 @@ class Lima:
         """Exit code of `command` in the guest over a connection of its own; 255 where ssh does not get there."""
         options = ["-F", self.ssh_config, "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
         try:
-            done = subprocess.run(["ssh", *options, f"lima-{self.name}", command], capture_output=True, env=self.environment, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
+            done = subprocess.run(
+                ["ssh", *options, f"lima-{self.name}", command],
+                capture_output=True,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                check=False,
+                timeout=timeout,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return 255
         return done.returncode

@@ -24,9 +24,7 @@ def attempt() -> int:
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow_all)))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return ctypes.get_errno()
-    listener = libc.syscall(
-        ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(SECCOMP_FILTER_FLAG_NEW_LISTENER), program
-    )
+    listener = libc.syscall(ctypes.c_long(number), ctypes.c_ulong(SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(SECCOMP_FILTER_FLAG_NEW_LISTENER), program)
     return 0 if listener >= 0 else ctypes.get_errno()
 
 

@@ -61,7 +61,9 @@ def docker(socket, *argv, data=None):
     try:
         result = subprocess.run([program, *argv], input=data or b"", capture_output=True, env=environment, check=False, timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise Problem(f"`docker {argv[0]}` did not end within {RUN_SECONDS} seconds.", "run `journalctl -u sysbox-mgr -u sysbox-fs -u containai-docker`") from error
+        raise Problem(
+            f"`docker {argv[0]}` did not end within {RUN_SECONDS} seconds.", "run `journalctl -u sysbox-mgr -u sysbox-fs -u containai-docker`"
+        ) from error
     return result.returncode, result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace").strip()
 
 
@@ -97,7 +99,20 @@ def add_folder(tar, name, made):
 
 def look_inside(socket, tag, runtime):
     """Return (uid_map as words, mountinfo) seen in a container under `runtime`."""
-    argv = ["run", "--rm", "--name", f"{tag}-{runtime}", "--network", "none", "--runtime", runtime, tag, "/bin/cat", "/proc/self/uid_map", "/proc/self/mountinfo"]
+    argv = [
+        "run",
+        "--rm",
+        "--name",
+        f"{tag}-{runtime}",
+        "--network",
+        "none",
+        "--runtime",
+        runtime,
+        tag,
+        "/bin/cat",
+        "/proc/self/uid_map",
+        "/proc/self/mountinfo",
+    ]
     code, out, err = docker(socket, *argv)
     if code != 0:
         docker(socket, "rm", "--force", f"{tag}-{runtime}")
@@ -134,7 +149,9 @@ def prove(socket):
     finally:
         docker(socket, "image", "rm", "--force", tag)
     if own_map in ([], host_map, WHOLE_MAP):
-        raise Problem(f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", hint_for(""))
+        raise Problem(
+            f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", hint_for("")
+        )
     if "sysboxfs" not in mounts:
         raise Problem("A container under sysbox-runc has no file system of sysbox-fs.", hint_for(""))
     return " ".join(own_map), info.get("DefaultRuntime", "runc")
@@ -143,7 +160,12 @@ def prove(socket):
 def report(params):
     """Return the finding of a trial, or say why none was made."""
     if not params["ready"]:
-        return {"part": "isolation", "status": "unknown", "found": "not tried, since the engine or Sysbox cannot be used from here", "hint": "mend what is above, then run `cai doctor` again"}
+        return {
+            "part": "isolation",
+            "status": "unknown",
+            "found": "not tried, since the engine or Sysbox cannot be used from here",
+            "hint": "mend what is above, then run `cai doctor` again",
+        }
     try:
         uid_map, _ = prove(params["socket"])
     except Problem as problem:

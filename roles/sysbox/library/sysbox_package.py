@@ -129,7 +129,11 @@ def converge(module):
     if warning:
         module.warn(warning)
     if step and not params["sha256"].get(params["architecture"]):
-        raise Failure(f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.", f"set it: `-e '{{\"sysbox_sha256\": {{\"{params['architecture']}\": \"...\"}}}}'`", "precondition")
+        raise Failure(
+            f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.",
+            f'set it: `-e \'{{"sysbox_sha256": {{"{params["architecture"]}": "..."}}}}\'`',
+            "precondition",
+        )
     if step in ("upgrade", "downgrade"):
         refuse_live(params, current, [params["socket"], OTHER_SOCKET])
     actions, diff = [], []
@@ -138,7 +142,9 @@ def converge(module):
         actions.append({"verb": "create" if there is None else "change", "what": DROP_IN})
         diff.append({"before_header": DROP_IN, "after_header": DROP_IN, "before": (there or b"").decode(), "after": wanted.decode()})
     if step:
-        actions.append({"verb": "install" if step == "install" else "change", "what": f"Sysbox {params['version']}" + (f" ({step} of {current})" if current else "")})
+        actions.append(
+            {"verb": "install" if step == "install" else "change", "what": f"Sysbox {params['version']}" + (f" ({step} of {current})" if current else "")}
+        )
     sleeping = [] if step else idle_units()
     if sleeping:
         actions.append({"verb": "start", "what": " ".join(sleeping)})
@@ -187,7 +193,10 @@ def wake(sleeping):
     # The three are bound to one another: whichever stopped, all are started anew.
     result = systemctl("restart", "sysbox.service")
     if result.returncode != 0 or idle_units():
-        raise Failure(f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).", "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`")
+        raise Failure(
+            f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).",
+            "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`",
+        )
 
 
 def single_subid_line():
@@ -227,10 +236,18 @@ def remove(module):
     record = Record()
     ours = PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
     if current is None or not ours:
-        return {"changed": False, "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [], "version": current or ""}
+        return {
+            "changed": False,
+            "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [],
+            "version": current or "",
+        }
     names = sysbox_containers([params["socket"], OTHER_SOCKET])
     if names and not params["restart_containers"]:
-        raise Failure(f"Sysbox cannot be removed while its containers run: {', '.join(names)}.", f"stop them with `docker stop {' '.join(names)}`, then run `cai uninstall` again", "precondition")
+        raise Failure(
+            f"Sysbox cannot be removed while its containers run: {', '.join(names)}.",
+            f"stop them with `docker stop {' '.join(names)}`, then run `cai uninstall` again",
+            "precondition",
+        )
     if not module.check_mode:
         systemctl("stop", *UNITS)
         purge()
@@ -262,7 +279,11 @@ def main():
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.", hint="run `df -h / /var /run`, make room or mend the mount, then try again", failure="failed")
+        module.fail_json(
+            msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",
+            hint="run `df -h / /var /run`, make room or mend the mount, then try again",
+            failure="failed",
+        )
 
 
 if __name__ == "__main__":

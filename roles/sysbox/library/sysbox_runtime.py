@@ -104,7 +104,12 @@ def report(path, runtime):
         data = read(path) or b""
         right = with_runtime(data, NAME, {"path": runtime}) == data
     except DaemonJsonError as error:
-        return {"part": "runtime", "status": "fail", "found": f"{path} cannot be used: {error}", "hint": f"mend it with `sudoedit {path}`, then run `cai setup`"}
+        return {
+            "part": "runtime",
+            "status": "fail",
+            "found": f"{path} cannot be used: {error}",
+            "hint": f"mend it with `sudoedit {path}`, then run `cai setup`",
+        }
     except OSError as error:
         return {"part": "runtime", "status": "unknown", "found": f"{path}: {error.strerror}", "hint": "run `sudo cai doctor`"}
     if not right:
@@ -158,7 +163,11 @@ def write(module, path, before, after):
         else:
             replace(path, after)
     except OSError as error:
-        module.fail_json(msg=f"{path} cannot be written: {error.strerror}. It is as it was.", hint=f"run `df -h {os.path.dirname(path)}`, make room or mend the mount, then try again", failure="failed")
+        module.fail_json(
+            msg=f"{path} cannot be written: {error.strerror}. It is as it was.",
+            hint=f"run `df -h {os.path.dirname(path)}`, make room or mend the mount, then try again",
+            failure="failed",
+        )
 
 
 if __name__ == "__main__":

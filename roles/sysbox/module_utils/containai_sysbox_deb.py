@@ -57,7 +57,7 @@ def fetch(source, sha256, folder, progress=""):
         if found != sha256:
             raise Failure(
                 f"The Sysbox package from {source} has the sha256 {found}; {sha256} is needed. It was thrown away.",
-                "run `cai setup` again; for another build set its checksum: `-e '{\"sysbox_sha256\": {\"amd64\": \"...\"}}'`",
+                'run `cai setup` again; for another build set its checksum: `-e \'{"sysbox_sha256": {"amd64": "..."}}\'`',
             )
         os.rename(partial, target)
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -157,7 +157,19 @@ def install(deb):
     """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
     apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}"]
     # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
-    argv = [*apt, "install", "--yes", "--no-install-recommends", "--allow-downgrades", "--reinstall", "-o", "Dpkg::Options::=--force-confold", "fuse3", "kmod", deb]
+    argv = [
+        *apt,
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        "--allow-downgrades",
+        "--reinstall",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        "fuse3",
+        "kmod",
+        deb,
+    ]
     result = in_shadow(argv)
     if result.returncode != 0:
         in_shadow(["dpkg", "--configure", "-a"])
@@ -167,7 +179,9 @@ def install(deb):
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
         lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
-        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again")
+        raise Failure(
+            f"apt could not install {os.path.basename(deb)}:\n{lines}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
+        )
 
 
 def purge():
