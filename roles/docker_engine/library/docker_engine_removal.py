@@ -43,6 +43,13 @@ def run(*argv):
     return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
+def mounts_below(path):
+    """Return what is mounted at or below a path."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as handle:
+        found = [line.split()[1] for line in handle]
+    return [target for target in found if target == path or target.startswith(path + "/")]
+
+
 class Removal:
     def __init__(self, module):
         self.module, self.record = module, Record()
@@ -144,6 +151,8 @@ class Removal:
         if os.path.isfile(path):
             os.unlink(path)
         elif path.startswith(("/var/lib/sysbox", "/run/sysbox", "/opt/containerd")):
+            for mounted in sorted(mounts_below(path), reverse=True):  # what a killed sysbox-fs left
+                run("umount", "--lazy", mounted)
             shutil.rmtree(path, ignore_errors=True)
         elif not os.listdir(path):
             os.rmdir(path)
