@@ -172,7 +172,6 @@ class Box:
 
     def start_sysbox_container(self, name: str) -> None:
         """Have a Sysbox container run."""
-        self.shell("test -r /tmp/user-image.tar || install -m 644 /opt/images/user-image.tar /tmp/")
         self.docker("load -q -i /opt/images/user-image.tar").expect(0)
         self.docker(f"run -d --name {name} --network none --runtime sysbox-runc {IMAGE} sleep 1000").expect(0)
 

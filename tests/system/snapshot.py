@@ -65,6 +65,7 @@ for name, argv in {
     "running services": ["systemctl", "list-units", "--type=service", "--state=active", "--no-legend", "--plain", "docker*", "container*", "containai*", "sysbox*"],
     "packages": ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n"],
     "accounts": ["sh", "-c", "getent passwd; getent group"],
+    "mounts": ["sh", "-c", "cut -d' ' -f2 /proc/mounts | grep -vE '^/(proc|sys|dev|run)(/|$)'"],
     "links": ["sh", "-c", "ip -o link | cut -d: -f2- | cut -d@ -f1"],
     "network namespaces": ["ip", "netns"],
     "ip_forward": ["cat", "/proc/sys/net/ipv4/ip_forward"],
