@@ -28,7 +28,7 @@ options:
   daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
   link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30)."}
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
 attributes:
   check_mode: {support: full}

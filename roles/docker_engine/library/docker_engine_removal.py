@@ -52,9 +52,12 @@ def mounts_below(path):
 
 class Removal:
     def __init__(self, module):
-        self.module, self.record = module, Record()
+        self.module, self.record = module, None
         self.dry = module.check_mode
         self.actions, self.notes, self.diff = [], [], []
+
+    def load(self):
+        self.record = Record()
 
     def did(self, verb, what):
         self.actions.append({"verb": verb, "what": what})
@@ -171,6 +174,7 @@ def main():
     )
     removal = Removal(module)
     try:
+        removal.load()
         for path, entry in sorted(removal.record.data.get("files", {}).items()):
             removal.give_back_file(path, entry)
         removal.remove_packages()

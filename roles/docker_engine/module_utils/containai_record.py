@@ -7,6 +7,7 @@ change it speaks of, so a run that was killed in between is known to the next on
 
 from __future__ import annotations
 
+import errno
 import grp
 import hashlib
 import json
@@ -96,8 +97,18 @@ class Record:
         self.state_dir = state_dir
         self.path = os.path.join(state_dir, "record.json")
         data = read(self.path)
-        self.data = json.loads(data) if data else {"version": 1}
+        self.data = self._parse(data)
         self.saved = data
+
+    def _parse(self, data):
+        """A record that cannot be read stops the run: without it nothing could be taken back."""
+        try:
+            value = json.loads(data) if data else {"version": 1}
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise OSError(errno.EBADMSG, "it is damaged (not JSON); move it away, and cai starts a new one", self.path)
+        return value
 
     def note_file(self, path, before, after):
         """Note that `path` changes from the bytes `before` (None: absent) to `after`; the first `before` is kept as a backup."""

@@ -106,8 +106,11 @@ def surroundings():
     """What else is worth knowing about this WSL, in one sentence."""
     words = [f"kernel {os.uname().release}"]
     if shutil.which("wslinfo"):
-        result = subprocess.run(["wslinfo", "--networking-mode"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-        mode = "".join(char for char in result.stdout.strip() if char.isalnum())
+        try:
+            said = subprocess.run(["wslinfo", "--networking-mode"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=10).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            said = ""
+        mode = "".join(char for char in said.strip() if char.isalnum())
         words.append(f"networkingMode {mode or 'unknown'}")
     return ", ".join(words)
 

@@ -50,6 +50,9 @@ def fetch(source, sha256, folder, progress=""):
     if os.path.exists(target) and digest_of(target) == sha256:
         return target
     url = source if "://" in source else pathlib.Path(os.path.abspath(source)).as_uri()
+    for left in os.listdir(folder):
+        if left.startswith(".download-"):  # of a run that was killed; only one runs at a time
+            os.unlink(os.path.join(folder, left))
     fd, partial = tempfile.mkstemp(prefix=".download-", dir=folder)
     try:
         with os.fdopen(fd, "wb") as handle, urllib.request.urlopen(url, timeout=60) as answer:

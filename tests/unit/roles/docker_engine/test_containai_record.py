@@ -215,3 +215,12 @@ def test_reading_nothing_gives_none_and_nothing_else_hides(tmp_path: Path) -> No
     assert record.read(str(tmp_path / "none")) is None
     with pytest.raises(IsADirectoryError):
         record.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"\xff"])
+def test_a_damaged_record_is_said_and_left(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "record.json").write_bytes(data)
+    with pytest.raises(OSError, match="damaged") as caught:
+        record.Record(str(tmp_path))
+    assert caught.value.filename == str(tmp_path / "record.json")
+    assert (tmp_path / "record.json").read_bytes() == data
