@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule test-vm docs clean
+.PHONY: help demo test lint unit molecule system test-vm docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ unit: $(READY) ## Unit tests
 
 molecule: $(READY) ## The Molecule scenarios
 	@$(BIN)/python -m tests.hosts.session molecule
+
+system: $(READY) ## The command on real hosts
+	@$(BIN)/python -m tests.hosts.session system
+
+test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; about 15 minutes without KVM)
+	@PYTHON=$(abspath $(BIN))/python PATH="$(abspath $(BIN)):$$PATH" sh tests/vm/run
 
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py

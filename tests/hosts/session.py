@@ -87,6 +87,7 @@ PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
     "unit": _pytest("tests/unit"),
     "wheel": _pytest("tests/wheel"),
     "molecule": _molecule,
+    "system": _pytest("tests/system", "-m", "not slow"),
 }
 
 
@@ -96,6 +97,10 @@ def not_run() -> list[tuple[str, str]]:
     if not os.environ.get("SYSBOX_DEB"):
         reason = "its double stood in (a real user namespace and the original's manners; nested Docker and emulated /proc are not shown)"
         missing.append(("the original Sysbox package", f"{reason}; SYSBOX_DEB=/path/to/sysbox-ce.deb tests with it"))
+    if not os.environ.get("FULL"):
+        missing.append(
+            ("the slow system tests", "half an hour more; `FULL=1 .cache/venv/bin/pytest tests/system` runs them")
+        )
     missing.append(("Docker Desktop", "its double stood in: a proxy that owns /var/run/docker.sock"))
     missing.append(("a WSL2 kernel", "the hosts are containers in a WSL2 dress on this machine's kernel"))
     if sys.platform != "darwin":
