@@ -155,9 +155,10 @@ def main():
 
 def write(module, path, before, after):
     try:
-        record = Record()
-        record.note_file(path, before, after)
-        record.save()
+        if module.params["state"] == "present":  # taking it out is no state of ours: an edit must still be told from what setup wrote
+            record = Record()
+            record.note_file(path, before, after)
+            record.save()
         if after is None:
             os.unlink(path)
         else:
