@@ -84,7 +84,7 @@ def bytes_before_setup(path, now):
     if now is None or entry is None:
         return now
     before = read(entry["backup"]) if entry["backup"] else None
-    if sha256(now) == entry.get("after") and digest(before) == entry["before"]:
+    if not entry.get("edited") and sha256(now) == entry.get("after") and digest(before) == entry["before"]:
         return before
     return without_runtime(now, NAME)
 
