@@ -64,7 +64,7 @@ def box(hosts):
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def pristine(box):
     return box.snapshot()
 

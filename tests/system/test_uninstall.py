@@ -19,7 +19,7 @@ def box(request, hosts):
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def pristine(box):
     return box.snapshot()
 
