@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from tests.system.box import Box
 HERE = Path(__file__).parent
 WORK = paths.CACHE / "system"
 DEBS = "/opt/debs"
-KEPT = 3  # of each suite: a session that began earlier may still use an older one
+KEPT_SECONDS = 4 * 3600  # a session that began earlier may still use its own
 PYTHON = {"bookworm": "3.11", "trixie": "3.13", "noble": "3.12"}
 
 
@@ -95,8 +96,9 @@ def _environment(suite: str, wheels: Path) -> Path:
     folder = WORK / f"venv-{suite}-{key}"
     if (folder / ".ready").exists():
         return folder
-    for old in sorted(WORK.glob(f"venv-{suite}-*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in WORK.glob(f"venv-{suite}-*"):
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     line = """set -e
     python3 -m venv --clear /home/dev/venv
