@@ -19,7 +19,7 @@ def test_the_gate_stops_setup_with_the_box_and_the_remedy_before_any_change(box:
     done = box.cai("setup")
     print(done.text)
     done.expect(1, "Found: ", "EBUSY", "networkingMode=nat", "wsl --shutdown")
-    lines = [line for line in done.text.splitlines() if line[:1] in "╔║╠╚"]
+    lines = [line for line in done.text.splitlines() if line.startswith(("╔", "║", "╠", "╚"))]
     drawn = [
         line.rstrip() for line in (paths.ROOT / "roles/sysbox/files/seccomp-conflict.txt").read_text().splitlines()
     ]
