@@ -48,6 +48,7 @@ actions: {type: list, elements: dict, returned: always, description: what was do
 version: {type: str, returned: when the engine answers, description: the engine's version, sample: 28.5.2}
 """
 
+NETNS = "/run/netns/containai"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -77,7 +78,7 @@ def outdated(state, revision):
 def adrift(state):
     """Whether the engine runs in another network namespace than the one that bears the name now: the name was deleted under it."""
     try:
-        there = os.stat("/run/netns/containai")
+        there = os.stat(NETNS)
         own = os.stat(f"/proc/{state.get('MainPID')}/ns/net")
     except FileNotFoundError:
         return True

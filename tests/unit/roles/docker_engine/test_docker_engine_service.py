@@ -213,11 +213,18 @@ def test_an_engine_whose_environment_is_unknown_is_left(module: ModuleType, serv
     assert run_module(module, revision="new", **service.parameters)["actions"] == []
 
 
+@pytest.fixture
+def namespace(module: ModuleType, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine runs in the namespace that bears the name: here, in the test's own."""
+    monkeypatch.setattr(module, "NETNS", "/proc/self/ns/net")
+    service.set(MainPID=str(os.getpid()))
+
+
 NETWORK = 'case $1 in check) [ -e {mark} ] || {{ echo "address of cai0 is missing"; echo more; exit 1; }};; up) : >{mark};; esac'
 
 
 def test_a_broken_network_is_mended_without_a_restart(
-    module: ModuleType, service: Service, commands: Commands, tmp_path: Path
+    module: ModuleType, service: Service, namespace: None, commands: Commands, tmp_path: Path
 ) -> None:
     program = str(commands.add("network", NETWORK.format(mark=tmp_path / "up")))
     parameters = {**service.parameters, "check": [program, "check"]}
@@ -230,6 +237,17 @@ def test_a_broken_network_is_mended_without_a_restart(
     assert not run_module(module, **parameters)["changed"]
 
 
+def test_an_engine_in_a_namespace_that_lost_its_name_is_restarted(
+    module: ModuleType, service: Service, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = str(commands.add("network", "exit 0"))
+    parameters = {**service.parameters, "check": [program, "check"]}
+    service.set(MainPID=str(os.getpid()))
+    for another in (tmp_path / "gone", tmp_path):
+        monkeypatch.setattr(module, "NETNS", str(another))
+        assert run_module(module, check_mode=True, **parameters).actions == [("restart", UNIT)]
+
+
 def test_a_network_that_cannot_be_mended_is_said(module: ModuleType, service: Service, commands: Commands) -> None:
     program = str(commands.add("network", 'echo "RTNETLINK answers: File exists" >&2; exit 2'))
     answer = run_module(module, check_mode=False, **{**service.parameters, "check": [program, "check"]})
@@ -238,7 +256,7 @@ def test_a_network_that_cannot_be_mended_is_said(module: ModuleType, service: Se
 
 
 def test_a_network_program_that_is_gone_is_a_broken_network(
-    module: ModuleType, service: Service, tmp_path: Path
+    module: ModuleType, service: Service, namespace: None, tmp_path: Path
 ) -> None:
     parameters = {**service.parameters, "check": [str(tmp_path / "gone"), "check"]}
     ((verb, what),) = run_module(module, check_mode=True, **parameters).actions
@@ -248,7 +266,7 @@ def test_a_network_program_that_is_gone_is_a_broken_network(
 
 
 def test_an_ordinary_user_does_not_judge_the_network(
-    module: ModuleType, service: Service, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, service: Service, namespace: None, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`ip netns exec` fails for want of rights, which says nothing about the network."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
