@@ -37,6 +37,11 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables", "iproute2"}
 
+# Debian's docker.io, when purged, empties /var/lib/docker and unmounts whatever begins with that path: our data root, and all of a Docker that somebody
+# has begun to use since. So the purge sees an empty folder there, in a mount namespace of its own.
+SHELTER = '[ ! -d "$0" ] || mount -t tmpfs -o size=1m,mode=711 none "$0"; exec "$@"'
+SHELTERED = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", SHELTER, "/var/lib/docker")
+
 
 def run(*argv):
     environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
@@ -105,7 +110,7 @@ class Removal:
         if ours:
             self.did("remove", f"packages: {' '.join(ours)}")
         if ours and not self.dry:
-            result = run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "purge", "--yes", *ours)
+            result = run(*SHELTERED, "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "purge", "--yes", *ours)
             if result.returncode != 0:
                 lines = "\n".join(result.stderr.strip().splitlines()[-4:])
                 self.module.fail_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,7 @@ class Host:
         commands.add("systemctl", "case $1 in is-enabled) echo disabled; exit 1;; is-active) exit 3;; esac")
         for name in ("gpasswd", "userdel", "groupdel"):
             commands.add(name)
+        commands.add("unshare", 'while [ "$1" != /var/lib/docker ]; do shift; done; shift; exec "$@"')
         commands.add("getent", 'echo "$2:x:990:"')
         self.plan()
 
@@ -40,7 +42,7 @@ class Host:
         self.commands.add("apt-get", script, python=True)
 
     def changes(self) -> list[list[str]]:
-        looks = {"dpkg-query", "getent"}
+        looks = {"dpkg-query", "getent", "unshare"}
         return [
             call
             for call in self.commands.calls
@@ -124,6 +126,33 @@ def test_a_package_that_is_needed_by_now_stays(module: ModuleType, host: Host) -
     answer = remove(module, host)
     assert ("remove", "packages: docker.io") in answer.actions
     assert "fuse3 stays: sshfs needs it by now." in answer["notes"]
+
+
+def test_the_purge_runs_in_its_shelter(module: ModuleType, host: Host) -> None:
+    note(packages=["docker.io"])
+    remove(module, host)
+    (call,) = host.commands.of("unshare")
+    assert call[: len(module.SHELTERED) - 1] == list(module.SHELTERED[1:])
+    assert "purge" in call
+
+
+def test_the_shelter_is_real(module: ModuleType, tmp_path: Path, needs_root: None) -> None:
+    """What a rude postrm does to Docker's folder reaches only an empty one, and unmounts nothing."""
+    docker, beside = tmp_path / "docker", tmp_path / "docker-containai"
+    for folder in (docker, beside):
+        folder.mkdir()
+        (folder / "precious").touch()
+    rude = f"rm -rf {docker}/*; umount -f {beside} 2>/dev/null; ls {docker}"
+    done = subprocess.run(
+        [*module.SHELTERED[:-1], str(docker), "sh", "-c", rude],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+    assert done.stdout == ""
+    assert (docker / "precious").exists()
+    assert (beside / "precious").exists()
 
 
 def test_docker_stays_where_it_is_in_use_by_now(module: ModuleType, host: Host) -> None:
