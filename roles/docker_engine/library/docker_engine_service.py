@@ -30,7 +30,7 @@ options:
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
-  group: {type: str, default: '', description: "Group that the socket should belong to; looked at with I(report)."}
+  group: {type: str, default: '', description: "Group that the socket belongs to, with mode 0660; empty means as dockerd made it."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
 attributes:
   check_mode: {support: full}
@@ -49,6 +49,7 @@ version: {type: str, returned: when the engine answers, description: the engine'
 """
 
 NETNS = "/run/netns/containai"
+SOCKET_MODE = 0o660
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -159,8 +160,16 @@ def converge(module):
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
     if broken:
         actions.insert(0, {"verb": "change", "what": f"network namespace: {broken}"})
+    # A started or restarted dockerd makes its socket anew; only a running one's can have been tampered with.
+    running = state.get("ActiveState") == "active" and "restart" not in verbs
+    closed = running and params["group"] and socket_wrong(params["socket"], params["group"])
+    if closed:
+        actions.append({"verb": "change", "what": f"{params['socket']}: mode 0660, group {params['group']}"})
     if module.check_mode:
         return {"changed": bool(actions), "actions": actions}
+    if closed:
+        os.chown(params["socket"], -1, grp.getgrnam(params["group"]).gr_gid)
+        os.chmod(params["socket"], SOCKET_MODE)
     if broken:
         mend_network(module)
     act(module, verbs)
@@ -239,17 +248,25 @@ def socket_finding(params):
         there = os.stat(path)
     except OSError as error:
         return finding("socket", "fail", f"{path}: {error.strerror}", mend)
+    found = f"{path} has mode {there.st_mode & 0o777:04o} and group {group_name(there.st_gid)}"
+    if socket_wrong(path, group):
+        return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`")
+    return finding("socket", "pass", found)
+
+
+def group_name(gid):
     try:
-        owner = grp.getgrgid(there.st_gid).gr_name
+        return grp.getgrgid(gid).gr_name
     except KeyError:
-        owner = str(there.st_gid)
-    found = f"{path} has mode {there.st_mode & 0o777:04o} and group {owner}"
-    wrong = there.st_mode & 0o777 != 0o660 or (group and owner != group)
-    return (
-        finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`")
-        if wrong
-        else finding("socket", "pass", found)
-    )
+        return str(gid)
+
+
+def socket_wrong(path, group):
+    """Whether the socket is there and others than the group's members may use it, or its members may not."""
+    if not os.path.exists(path):
+        return False
+    there = os.stat(path)
+    return there.st_mode & 0o777 != SOCKET_MODE or bool(group) and group_name(there.st_gid) != group
 
 
 def network_findings(params, state):

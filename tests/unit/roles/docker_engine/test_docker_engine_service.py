@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -359,3 +360,16 @@ def test_the_health_report_of_a_broken_network(
     (network,) = [finding for finding in answer["findings"] if finding["part"] == "network"]
     assert network["status"] == "fail"
     assert network["found"]
+
+
+def test_a_socket_with_another_mode_is_put_right(module: ModuleType, service: Service) -> None:
+    path = Path(service.engine.path)
+    parameters = {**service.parameters, "group": grp.getgrgid(os.getgid()).gr_name}
+    path.chmod(0o666)
+    plan = run_module(module, check_mode=True, **parameters)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    answer = run_module(module, **parameters)
+    assert plan.actions == answer.actions == [("change", f"{path}: mode 0660, group {parameters['group']}")]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert service.changes() == []
+    assert not run_module(module, **parameters)["changed"]
