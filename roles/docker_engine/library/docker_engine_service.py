@@ -266,7 +266,7 @@ def socket_wrong(path, group):
     if not os.path.exists(path):
         return False
     there = os.stat(path)
-    return there.st_mode & 0o777 != SOCKET_MODE or bool(group) and group_name(there.st_gid) != group
+    return there.st_mode & 0o777 != SOCKET_MODE or (bool(group) and group_name(there.st_gid) != group)
 
 
 def network_findings(params, state):
