@@ -6,12 +6,21 @@ from __future__ import annotations
 import grp
 import os
 import re
-import shutil
-import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_engine_health import report
+from ansible.module_utils.containai_engine_state import (
+    SOCKET_MODE,
+    adrift,
+    lacks,
+    network_problem,
+    outdated,
+    run,
+    socket_wrong,
+    unit_state,
+)
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -47,50 +56,6 @@ findings: {type: list, elements: dict, returned: with I(report), description: pa
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: reload, what: containai-docker.service}]}
 version: {type: str, returned: when the engine answers, description: the engine's version, sample: 28.5.2}
 """
-
-NETNS = "/run/netns/containai"
-SOCKET_MODE = 0o660
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def run(*argv):
-    return subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
-
-
-def unit_state(unit):
-    """Return systemd's view of a unit as a dict; empty where systemctl cannot be had."""
-    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
-        return {}
-    wanted = "LoadState,ActiveState,UnitFileState,MainPID"
-    return dict(line.split("=", 1) for line in run("systemctl", "show", "-p", wanted, unit).stdout.splitlines() if "=" in line)
-
-
-def outdated(state, revision):
-    """Whether the running process was started from other files than those of `revision`: its own environment tells."""
-    if not revision:
-        return False
-    try:
-        with open(f"/proc/{state.get('MainPID')}/environ", "rb") as handle:
-            return f"CONTAINAI_REVISION={revision}".encode() not in handle.read().split(b"\0")
-    except OSError:
-        return False
-
-
-def adrift(state):
-    """Whether the engine runs in another network namespace than the one that bears the name now: the name was deleted under it."""
-    try:
-        there = os.stat(NETNS)
-        own = os.stat(f"/proc/{state.get('MainPID')}/ns/net")
-    except FileNotFoundError:
-        return True
-    except OSError:  # whose namespace a process is in, root alone may see
-        return False
-    return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
-
-
-def lacks(info, runtimes):
-    have = (info or {}).get("Runtimes", {})
-    return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
 
 
 def plan(params, state, info):
@@ -182,18 +147,6 @@ def converge(module):
     return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
 
 
-def network_problem(check):
-    """What of the network is missing, in the check's words; None where all is there, or where only root could tell."""
-    if not check or os.geteuid() != 0:
-        return None
-    try:
-        result = run(*check)
-    except OSError as error:
-        return f"{check[0]}: {error.strerror}"
-    said = result.stdout.strip() or result.stderr.strip() or f"{check[0]} ended with {result.returncode}"
-    return said.splitlines()[0] if result.returncode != 0 else None
-
-
 def mend_network(module):
     try:
         result = run(*module.params["check"][:-1], "up")
@@ -206,84 +159,6 @@ def mend_network(module):
             f"The engine's network namespace cannot be made: {reason or 'no reason given'}",
             "run `sudo /usr/local/libexec/containai/network up` to see why",
         )
-
-
-def report(params):
-    """Return findings about the engine, its socket and its network, and whether the engine can be used from here."""
-    unit, path = params["unit"], params["socket"]
-    state = unit_state(unit)
-    if state.get("LoadState") != "loaded":
-        return {"findings": [finding("engine", "fail", f"{unit} is not set up", "run `cai setup`")], "ready": False}
-    if state.get("ActiveState") != "active":
-        found = f"{unit} is {state.get('ActiveState')}"
-        return {"findings": [finding("engine", "fail", found, f"run `sudo systemctl restart {' '.join([*params['helpers'], unit])}`")], "ready": False}
-    findings = [socket_finding(params)]
-    try:
-        info = ask(path, "/info")
-    except PermissionError:
-        ours = findings[0]["status"] == "pass"
-        found = f"{unit} is active; this user may not use {path}"
-        findings.append(finding("engine", "warn" if ours else "unknown", found, f"log out and in again, or run `newgrp {params['group']}`" if ours else ""))
-        return {"findings": findings, "ready": False}
-    if not info:
-        findings.append(finding("engine", "fail", f"{unit} is active but does not answer on {path}", f"run `sudo systemctl restart {unit}`"))
-        return {"findings": findings, "ready": False}
-    if state.get("UnitFileState") != "enabled":
-        findings.append(
-            finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`")
-        )
-    else:
-        findings.append(finding("engine", "pass", f"Docker {info.get('ServerVersion')} answers on {path}"))
-    return {"findings": findings + network_findings(params, state), "ready": True}
-
-
-def finding(part, status, found, hint=""):
-    return {"part": part, "status": status, "found": found, "hint": hint}
-
-
-def socket_finding(params):
-    path, group = params["socket"], params["group"]
-    mend = f"run `sudo systemctl restart {params['unit']}`"
-    try:
-        there = os.stat(path)
-    except OSError as error:
-        return finding("socket", "fail", f"{path}: {error.strerror}", mend)
-    found = f"{path} has mode {there.st_mode & 0o777:04o} and group {group_name(there.st_gid)}"
-    if socket_wrong(path, group):
-        return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`")
-    return finding("socket", "pass", found)
-
-
-def group_name(gid):
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
-def socket_wrong(path, group):
-    """Whether the socket is there and others than the group's members may use it, or its members may not."""
-    if not os.path.exists(path):
-        return False
-    there = os.stat(path)
-    return there.st_mode & 0o777 != SOCKET_MODE or (bool(group) and group_name(there.st_gid) != group)
-
-
-def network_findings(params, state):
-    if not params["check"]:
-        return []
-    if os.geteuid() == 0 and adrift(state):
-        units = " ".join([*params["helpers"], params["unit"]])
-        return [finding("network", "fail", "the engine does not run in the network namespace containai", f"run `sudo systemctl restart {units}`")]
-    if os.geteuid() != 0:
-        there = os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")
-        if there:
-            return [finding("network", "pass", "namespace containai and its link are there (its rules can be seen by root only)")]
-        return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
-    problem = network_problem(params["check"])
-    if problem is None:
-        return [finding("network", "pass", "namespace, link and rules are there")]
-    return [finding("network", "fail", problem, "run `sudo /usr/local/libexec/containai/network up`")]
 
 
 def stop(module):

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_record import Record, read, replace
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
-    PATH,
     Failure,
     check_deb,
     fetch,
@@ -21,6 +18,7 @@ from ansible.module_utils.containai_sysbox_deb import (
     newer,
     purge,
 )
+from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, sysbox_containers, systemctl
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -60,36 +58,8 @@ version: {type: str, returned: always, description: the version installed before
 """
 
 DROP_IN = "/etc/systemd/system/sysbox-mgr.service.d/10-containai.conf"
-UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
 DOWNLOADS = "/var/lib/containai/downloads"
 OTHER_SOCKET = "/var/run/docker.sock"
-SUBIDS = ("/etc/subuid", "/etc/subgid")
-
-
-def sysbox_containers(sockets):
-    """Return the names of the running containers under sysbox-runc, of every engine that answers."""
-    names = []
-    for path in dict.fromkeys(os.path.realpath(path) for path in sockets if os.path.exists(path)):
-        try:
-            items = ask(path, "/containers/json") or []
-        except PermissionError:  # a dry run by an ordinary user; the run itself is root's
-            continue
-        for item in items:
-            detail = ask(path, f"/containers/{item['Id']}/json") or {}
-            if detail.get("HostConfig", {}).get("Runtime") == "sysbox-runc":
-                names.append(detail.get("Name", item["Id"][:12]).lstrip("/"))
-    return names
-
-
-def systemctl(*argv):
-    return subprocess.run(["systemctl", *argv], capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False)
-
-
-def idle_units():
-    """The Sysbox services that do not run; all of them where systemctl cannot tell."""
-    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
-        return list(UNITS)
-    return [unit for unit in UNITS if systemctl("is-active", "--quiet", unit).returncode != 0]
 
 
 def drop_in(path):
@@ -199,16 +169,6 @@ def wake(sleeping):
         )
 
 
-def single_subid_line():
-    """Repeated installs leave a `sysbox:` line each, and sysbox-mgr takes none of two."""
-    for path in SUBIDS:
-        lines = (read(path) or b"").decode().splitlines(keepends=True)
-        ours = [line for line in lines if line.startswith("sysbox:")]
-        if len(ours) > 1:
-            kept = [line for line in lines if not line.startswith("sysbox:")]
-            replace(path, "".join([*kept, ours[0]]).encode())
-
-
 def report(params):
     """Return findings about the package and its services."""
     current, finished = installed()
@@ -223,10 +183,6 @@ def report(params):
     else:
         findings.append(finding("Sysbox services", "pass", "sysbox, sysbox-mgr and sysbox-fs run"))
     return {"findings": findings, "ready": finished and not idle}
-
-
-def finding(part, status, found, hint=""):
-    return {"part": part, "status": status, "found": found, "hint": hint}
 
 
 def remove(module):

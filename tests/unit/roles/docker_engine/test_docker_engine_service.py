@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_engine_state
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 
@@ -88,7 +89,7 @@ class Service:
 @pytest.fixture
 def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("docker_engine_service")
-    monkeypatch.setattr(loaded, "PATH", commands.path)
+    monkeypatch.setattr(containai_engine_state, "PATH", commands.path)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     commands.add("journalctl", "printf 'dockerd: \\033[31mfailed to start daemon\\033[0m\\n'")
     return loaded
@@ -217,7 +218,7 @@ def test_an_engine_whose_environment_is_unknown_is_left(module: ModuleType, serv
 @pytest.fixture
 def namespace(module: ModuleType, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine runs in the namespace that bears the name: here, in the test's own."""
-    monkeypatch.setattr(module, "NETNS", "/proc/self/ns/net")
+    monkeypatch.setattr(containai_engine_state, "NETNS", "/proc/self/ns/net")
     service.set(MainPID=str(os.getpid()))
 
 
@@ -245,7 +246,7 @@ def test_an_engine_in_a_namespace_that_lost_its_name_is_restarted(
     parameters = {**service.parameters, "check": [program, "check"]}
     service.set(MainPID=str(os.getpid()))
     for another in (tmp_path / "gone", tmp_path):
-        monkeypatch.setattr(module, "NETNS", str(another))
+        monkeypatch.setattr(containai_engine_state, "NETNS", str(another))
         assert run_module(module, check_mode=True, **parameters).actions == [("restart", UNIT)]
 
 

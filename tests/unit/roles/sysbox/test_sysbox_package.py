@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import containai_sysbox_deb as deb
+from ansible.module_utils import containai_sysbox_host as sysbox_host
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 
@@ -98,7 +99,7 @@ class Host:
 @pytest.fixture
 def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("sysbox_package")
-    for one in (loaded, deb):
+    for one in (sysbox_host, deb):
         monkeypatch.setattr(one, "PATH", commands.path)
     for name, place in {
         "DROP_IN": "units/sysbox-mgr.service.d/10-containai.conf",
@@ -109,7 +110,7 @@ def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(tmp_path / "etc-docker"))
     monkeypatch.setattr(deb, "SCRATCH", str(tmp_path / "run"))
-    monkeypatch.setattr(loaded, "SUBIDS", (str(tmp_path / "subuid"), str(tmp_path / "subgid")))
+    monkeypatch.setattr(sysbox_host, "SUBIDS", (str(tmp_path / "subuid"), str(tmp_path / "subgid")))
     return loaded
 
 
@@ -316,7 +317,7 @@ def test_a_dry_run_without_the_right_to_ask_goes_on(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(module, "ask", refuse)  # root may ask any socket, so the kernel does not refuse it here
+    monkeypatch.setattr(sysbox_host, "ask", refuse)  # root may ask any socket, so the kernel does not refuse it here
     assert ("change", "Sysbox 0.7.1 (upgrade of 0.7.0)") in run_module(module, check_mode=True, **parameters).actions
 
 

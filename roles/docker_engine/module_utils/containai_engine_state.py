@@ -1,0 +1,79 @@
+"""Look at the engine as it is now: its unit, its socket, its network namespace. Changes nothing."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import subprocess
+
+NETNS = "/run/netns/containai"
+SOCKET_MODE = 0o660
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
+
+
+def unit_state(unit):
+    """Return systemd's view of a unit as a dict; empty where systemctl cannot be had."""
+    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
+        return {}
+    wanted = "LoadState,ActiveState,UnitFileState,MainPID"
+    return dict(line.split("=", 1) for line in run("systemctl", "show", "-p", wanted, unit).stdout.splitlines() if "=" in line)
+
+
+def outdated(state, revision):
+    """Whether the running process was started from other files than those of `revision`: its own environment tells."""
+    if not revision:
+        return False
+    try:
+        with open(f"/proc/{state.get('MainPID')}/environ", "rb") as handle:
+            return f"CONTAINAI_REVISION={revision}".encode() not in handle.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def adrift(state):
+    """Whether the engine runs in another network namespace than the one that bears the name now: the name was deleted under it."""
+    try:
+        there = os.stat(NETNS)
+        own = os.stat(f"/proc/{state.get('MainPID')}/ns/net")
+    except FileNotFoundError:
+        return True
+    except OSError:  # whose namespace a process is in, root alone may see
+        return False
+    return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
+
+
+def lacks(info, runtimes):
+    have = (info or {}).get("Runtimes", {})
+    return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
+
+
+def network_problem(check):
+    """What of the network is missing, in the check's words; None where all is there, or where only root could tell."""
+    if not check or os.geteuid() != 0:
+        return None
+    try:
+        result = run(*check)
+    except OSError as error:
+        return f"{check[0]}: {error.strerror}"
+    said = result.stdout.strip() or result.stderr.strip() or f"{check[0]} ended with {result.returncode}"
+    return said.splitlines()[0] if result.returncode != 0 else None
+
+
+def group_name(gid):
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def socket_wrong(path, group):
+    """Whether the socket is there and others than the group's members may use it, or its members may not."""
+    if not os.path.exists(path):
+        return False
+    there = os.stat(path)
+    return there.st_mode & 0o777 != SOCKET_MODE or (bool(group) and group_name(there.st_gid) != group)
