@@ -1,6 +1,8 @@
 """Entry point of the `cai` command and of `python -m cai`."""
 
+import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -8,9 +10,28 @@ def main() -> None:
     # A dry run promises to leave the disk alone, so not even a .pyc may be written beside us.
     if "--dry-run" in sys.argv or "doctor" in sys.argv:
         sys.dont_write_bytecode = True
+    _leave_the_working_directory()
     from cai.cli import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def _leave_the_working_directory() -> None:
+    """Look for modules and programs in no folder that depends on where cai was typed: that may be a foreign repository.
+
+    `python -m`, `PYTHONPATH=$UNSET:/x` and `PATH=$UNSET:/usr/bin` all put it first.
+    """
+    programs = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(part for part in programs if part.startswith("/"))
+    try:
+        here = str(Path.cwd())
+    except OSError:  # a folder that is gone holds nothing
+        return
+    listed = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    foreign = {"", here, *(os.path.normpath(f"{here}/{part}") for part in listed if not part.startswith("/"))}
+    library = str(Path(os.__file__).parent)
+    own = sys.path.index(library) if library in sys.path else 0  # the interpreter's own folders begin here
+    sys.path[:own] = [folder for folder in sys.path[:own] if folder not in foreign]
 
 
 if __name__ == "__main__":

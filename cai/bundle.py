@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
@@ -53,18 +54,20 @@ def redact(text: str, names: dict[str, str]) -> str:
 def pack(target: Path, report: Report) -> None:
     """Write the bundle, atomically and for the owner only."""
     names = _names()
-    part = target.with_name(target.name + ".part")
+    part = None
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Under a name that nobody can have put there before: the folder may be everybody's, as /tmp is.
+        handle, part = tempfile.mkstemp(prefix=".cai-bundle-", dir=target.parent)
         with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             for name, text in _contents(report).items():
                 data = redact(text[-_LIMIT:], names).encode("utf-8", errors="replace")
                 entry = tarfile.TarInfo(f"cai-bundle/{name}")
                 entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
                 archive.addfile(entry, io.BytesIO(data))
-        part.replace(target)
+        Path(part).replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if part:
+            Path(part).unlink(missing_ok=True)
         raise CaiError(
             f"{target} cannot be written: {error.strerror}.", hint="name a file in a folder of yours", code=Exit.USAGE
         ) from error
@@ -100,6 +103,8 @@ def _read(path: Path) -> str:
 
 def _said(command: list[str]) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("DOCKER_HOST", "DOCKER_CONTEXT")}
+    if os.geteuid() == 0:
+        environment["PATH"] = folders.SYSTEM_PATH
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=15, check=False, env=environment

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cai.errors import CaiError, Exit
 
+# A text, and all of a setting's values; ten times what anybody needs.
+LONGEST, MOST, LARGEST = 1 << 16, 10_000, 1 << 20
 _TRUE = {"true", "yes", "on", "1", "y", "t"}
 _FALSE = {"false", "no", "off", "0", "n", "f"}
+_CARRIED_BY_NOTHING = re.compile("[\0\ud800-\udfff]")
 _TITLES = {
     "str": "a text",
     "path": "a path",
@@ -76,9 +80,13 @@ def from_file(known: dict[str, Option], file: Path) -> dict[str, Any]:
     import yaml
 
     try:
+        if file.stat().st_size > LARGEST:
+            raise _bad(f"{file} has more than {LARGEST} bytes; no settings need that.")
         data = _load(file)
     except FileNotFoundError:
         return {}
+    except RecursionError as error:
+        raise _bad(f"{file} is nested too deeply.") from error
     except (OSError, UnicodeError) as error:
         raise _bad(f"{file} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
@@ -98,7 +106,7 @@ def from_command_line(known: dict[str, Option], extra: tuple[str, ...]) -> dict[
     for item in extra:
         name, equals, text = item.partition("=")
         if not equals or not name:
-            raise _bad(f"-e {item!r} is not KEY=VALUE.", "write it like `-e sysbox_version=0.7.1`")
+            raise _bad(f"-e {_short(repr(item))} is not KEY=VALUE.", "write it like `-e sysbox_version=0.7.1`")
         option = _known(known, name, "-e")
         result[name] = _checked(option, _typed(option, text), f"-e {name}")
     return result
@@ -107,14 +115,14 @@ def from_command_line(known: dict[str, Option], extra: tuple[str, ...]) -> dict[
 def _known(known: dict[str, Option], name: Any, where: str) -> Option:
     if isinstance(name, str) and name in known:
         return known[name]
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(str(name)[:80], known, n=3, cutoff=0.6)
     if str(name) in {"cai_force", "force"}:
         hint = "use `cai setup --force`"
     elif close:
         hint = "did you mean " + " or ".join(f"`{item}`" for item in close) + "?"
     else:
         hint = "`cai path` prints the folder whose roles/*/README.md list all settings"
-    raise _bad(f"{where}: there is no setting named {str(name)!r}.", hint)
+    raise _bad(f"{where}: there is no setting named {_short(repr(str(name)))}.", hint)
 
 
 def _typed(option: Option, text: str) -> Any:
@@ -137,19 +145,19 @@ def _parsed(text: str) -> Any:
 
     import yaml
 
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text)
-    with contextlib.suppress(yaml.YAMLError):
+    with contextlib.suppress(yaml.YAMLError, RecursionError, ValueError):
         return yaml.safe_load(text)
     return text
 
 
 def _checked(option: Option, value: Any, where: str) -> Any:
+    _storable(value, where)
     if not _fits(option.type, value):
         raise _bad(f"{where} must be {_TITLES.get(option.type, option.type)}, not {_named(value)}.")
     if option.choices and value not in option.choices:
         raise _bad(f"{where} must be one of {', '.join(map(str, option.choices))}, not {_named(value)}.")
-    _storable(value, where)
     if option.type == "list" and (option.elements or option.options):
         element = Option("element", option.role, option.elements or "dict", options=option.options)
         return [_checked(element, item, f"{where}[{number}]") for number, item in enumerate(value)]
@@ -179,18 +187,29 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _storable(value: Any, where: str) -> None:
-    """Refuse what no file or command could carry: half a character, or a NUL byte."""
-    if isinstance(value, dict | list):
-        for item in [*value, *value.values()] if isinstance(value, dict) else value:
-            _storable(item, where)
-    if isinstance(value, str) and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
-        raise _bad(f"{where} holds a NUL byte or bytes that are not UTF-8.")
+    """Refuse what no file or command could carry: half a character, a NUL byte, or no end (YAML's aliases multiply)."""
+    waiting, seen = [value], 0
+    while waiting:
+        item = waiting.pop()
+        seen += 1
+        if seen > MOST or (isinstance(item, str) and len(item) > LONGEST):
+            raise _bad(f"{where} is too large: more than {MOST} values, or a text of more than {LONGEST} characters.")
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, str) and _CARRIED_BY_NOTHING.search(item):
+            raise _bad(f"{where} holds a NUL byte or bytes that are not UTF-8.")
 
 
 def _named(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    return "nothing" if value is None else repr(value)
+    return "nothing" if value is None else _short(repr(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _bad(message: str, hint: str = "") -> CaiError:

@@ -257,7 +257,7 @@ def _message(result: dict[Any, Any], task: str) -> tuple[str, str]:
         return first, rest.rstrip()
     said = next((s for s in (_text(result.get(k)).strip() for k in ("stderr", "module_stderr", "stdout")) if s), "")
     code = result.get("rc")
-    ending = f" (exit status {code})" if isinstance(code, int) else ""
+    ending = f" (exit status {code})" if _small(code) else ""
     if "Traceback (most recent call last)" in said:
         said = said.splitlines()[-1]
     return f"The step “{task or 'unnamed'}” failed{ending}.", "\n".join(said.splitlines()[-8:])
@@ -274,15 +274,20 @@ def _list(value: Any) -> list[Any]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int | float) else ""
+    return str(value) if isinstance(value, float) or _small(value) else ""
 
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and 0 <= value < 1e9 else 0.0
 
 
+def _small(value: Any) -> bool:
+    """Whether it is a whole number that can be written: Python refuses one of thousands of digits."""
+    return isinstance(value, int) and abs(value) < 10**18
+
+
 def _numbers(value: Any) -> list[int]:
-    return [number for number in _dict(value).values() if isinstance(number, int)]
+    return [number for number in _dict(value).values() if _small(number)]
 
 
 def _hosts(value: Any) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from cai.errors import CaiError, Exit
 
 KEPT_RUNS = 20
+# What root runs comes from these, whatever PATH it was given.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def sudo_user() -> str:
@@ -39,8 +41,13 @@ def state_folder() -> Path:
 def _xdg(variable: str, default: str) -> Path:
     value = os.environ.get(variable, "")
     # The XDG specification says that relative values are to be ignored.
-    base = Path(value) if value.startswith("/") else Path.home() / default
-    return base / "containai"
+    return (Path(value) if value.startswith("/") else home() / default) / "containai"
+
+
+def home() -> Path:
+    """Name the home folder; a HOME that depends on the working directory is none."""
+    named = os.environ.get("HOME", "")
+    return Path(named if named.startswith("/") else pwd.getpwuid(os.geteuid()).pw_dir)
 
 
 def last_run() -> Path | None:

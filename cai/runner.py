@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import config, content, events, processes, sudo
+from cai import config, content, events, folders, processes, sudo
 from cai.report import Report
 
 Sink = Callable[[events.Item], None]
@@ -108,7 +108,8 @@ def _prepare(job: Job, scratch: Path, handle: Callable[[Any], bool], cancelled: 
     runner.config.pexpect_timeout = 0.2
     runner.config.cwd = str(content.root())
     # By its interpreter: under pipx the script is on no PATH, and a foreign one might be.
-    runner.config.command[0:1] = [sys.executable, "-m", "ansible", "playbook"]
+    # -P: without the working directory in front of Ansible's own modules.
+    runner.config.command[0:1] = [sys.executable, "-P", "-m", "ansible", "playbook"]
     return runner
 
 
@@ -124,8 +125,10 @@ def _arguments(job: Job, scratch: Path) -> list[str]:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if KEPT_ENVIRONMENT.fullmatch(name) or name in _PROXIES}
-    interpreter = str(Path(sys.executable).parent)
-    kept["PATH"] = os.pathsep.join([interpreter, kept.get("PATH", os.defpath)])
+    # Root runs the system's programs only, whatever PATH it was given (`su`, a sudo without secure_path).
+    path = kept.get("PATH", os.defpath) if os.geteuid() else folders.SYSTEM_PATH
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+    kept["HOME"] = str(folders.home())
     return kept
 
 

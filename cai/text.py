@@ -8,12 +8,20 @@ import re
 from cai.events import Diff
 
 # C0 but newline and tab, DEL, C1, and the marks that reorder or hide what is shown.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 
 
 def clean(text: str) -> str:
     """Show control characters instead of obeying them."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n"))
+
+
+def indented(text: str, width: int) -> str:
+    """Make a clean text whose second and later lines cannot pass for lines of ours."""
+    return clean(text).replace("\n", "\n" + " " * width)
 
 
 def line(text: str) -> str:

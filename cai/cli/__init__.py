@@ -66,7 +66,11 @@ def _misused(arguments: list[str], error: click.ClickException) -> int:
         from cai import output, report
 
         output.print_json(report.error_report(arguments[0], CaiError(error.format_message(), code=Exit.USAGE)))
-    error.show()
+    from cai.text import line
+
+    # It quotes what was typed, or what a shell's * stood for.
+    shown = click.UsageError(line(error.format_message()), getattr(error, "ctx", None))
+    shown.show()
     return error.exit_code
 
 

@@ -32,7 +32,8 @@ def doctor(bundle: Path | None, verbose: bool, extra: tuple[str, ...], as_json: 
     code = finish(request, report, output.health)
     if bundle:
         from cai.bundle import pack
+        from cai.text import line
 
         pack(bundle, report)
-        click.echo(f"Packed {bundle}; look into it before you publish it.", err=True)
+        click.echo(f"Packed {line(str(bundle))}; look into it before you publish it.", err=True)
     return code

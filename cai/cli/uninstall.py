@@ -55,8 +55,10 @@ def uninstall(yes: bool, purge: bool, dry_run: bool, verbose: bool, extra: tuple
 
 
 def _ask(plan: Report, purge: bool) -> None:
+    from cai.text import line
+
     for text in plan.confirm:
-        click.secho(f"  running: {text}", fg="yellow")
+        click.secho(f"  running: {line(text)}", fg="yellow")
     data = (
         "Images, containers and volumes go too."
         if purge

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cai.text import clean
+from cai.text import clean, indented, line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def styled(text: str, style: str = "", **options: Any) -> Text:
 
 def component(role: str) -> str:
     """Name a role as users know it."""
-    return _ROLES.get(role, role.replace("_", " ").capitalize()) if role else "This machine"
+    return _ROLES.get(role) or line(role).replace("_", " ").capitalize() or "This machine"
 
 
 def fit(text: str, width: int) -> str:
@@ -74,14 +74,15 @@ def error(out: Console, problem: CaiError) -> None:
         out.print(clean(problem.message), soft_wrap=True)
     else:
         out.print(
-            styled("Error: ", "bold red").append(clean(problem.message), style="not bold default"), soft_wrap=True
+            styled("Error: ", "bold red").append(indented(problem.message, 7), style="not bold default"), soft_wrap=True
         )
     for text in clean(problem.details).splitlines():
         out.print(f"       {text}".rstrip(), soft_wrap=True)
     if problem.hint:
-        out.print(styled(" Hint: ", "bold cyan").append(clean(problem.hint), style="not bold default"), soft_wrap=True)
+        hint = indented(problem.hint, 7)
+        out.print(styled(" Hint: ", "bold cyan").append(hint, style="not bold default"), soft_wrap=True)
     if problem.log:
-        out.print(styled("  Log: ", "bold").append(clean(home(problem.log)), style="not bold default"), soft_wrap=True)
+        out.print(styled("  Log: ", "bold").append(line(home(problem.log)), style="not bold default"), soft_wrap=True)
 
 
 def print_json(document: dict[str, Any]) -> None:

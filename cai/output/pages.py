@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cai.events import Action, Diff, Finding
 from cai.output.base import MARKS, component, styled
 from cai.platforms import Platform
-from cai.text import clean, count, duration, line, unified
+from cai.text import count, duration, line, unified
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -131,4 +131,4 @@ def _finding(out: Console, finding: Finding, width: int) -> None:
         .append(f"  {line(finding.found)}", style="default")
     )
     if finding.hint:
-        out.print(styled("    → ", "cyan").append(clean(finding.hint), style="default"), soft_wrap=True)
+        out.print(styled("    → ", "cyan").append(line(finding.hint), style="default"), soft_wrap=True)

@@ -83,7 +83,7 @@ class View:
 
     def _warn(self, text: str) -> None:
         mark, word, colour = MARKS["warning"]
-        if "\n" in text.strip():  # a drawing, such as the gate's box
+        if text.lstrip().startswith("╔"):  # a drawing: the gate's box
             self.out.print(clean(text.strip("\n")), soft_wrap=True)
             return
         text = line(text)

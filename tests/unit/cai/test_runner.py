@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cai import runner
+from cai import folders, runner
 
 pytestmark = pytest.mark.ansible
 
@@ -248,6 +248,7 @@ def test_the_password_reaches_sudo_through_the_prompt_and_stays_out_of_every_fil
     sandbox.program("sudo", SUDO)
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(folders, "SYSTEM_PATH", os.environ["PATH"])  # as root, no other sudo would be found
     sandbox.tasks("- name: Do it as root\n  pretend:\n  become: '{{ cai_become }}'\n  become_user: nobody\n")
     folder = tmp_path / "run"
     folder.mkdir()
