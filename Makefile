@@ -30,7 +30,7 @@ unit: $(READY) ## Unit tests
 molecule: $(READY) ## The Molecule scenarios
 	@$(BIN)/python -m tests.hosts.session molecule
 
-system: $(READY) ## The command on real hosts (a quarter of an hour; FULL=1 for all)
+system: $(READY) ## The command on real hosts (FULL=1: the slow tests too, an hour more)
 	@$(BIN)/python -m tests.hosts.session system
 
 test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; about 15 minutes without KVM)

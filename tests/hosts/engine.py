@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -72,7 +73,10 @@ def up() -> str | None:
         return f"unix://{state.socket}"
     if _answers(None):
         return None
-    return f"unix://{_start().socket}"
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    with (paths.STATE / "engine.lock").open("w") as lock:  # several test processes may want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return f"unix://{(private() or _start()).socket}"
 
 
 def _start() -> Private:

@@ -169,14 +169,14 @@ def ensure(suite: str) -> str:
             return image
         host = engine.docker_host()
         docker = ["docker", *(["-H", host] if host else [])]
-        unpack = subprocess.Popen(["zstd", "-dcq", str(archive)], stdout=subprocess.PIPE)
-        load = subprocess.run(
-            [*docker, "import", "-c", 'CMD ["/init.sh"]', "-", image],
-            stdin=unpack.stdout,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if unpack.wait() != 0 or load.returncode != 0:
+        with subprocess.Popen(["zstd", "-dcq", str(archive)], stdout=subprocess.PIPE) as unpack:
+            load = subprocess.run(
+                [*docker, "import", "-c", 'CMD ["/init.sh"]', "-", image],
+                stdin=unpack.stdout,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if unpack.returncode != 0 or load.returncode != 0:
             raise HostError(f"cannot load {archive.name} into the engine: {load.stderr.strip()}")
     return image

@@ -10,6 +10,7 @@ that misbehaves, always use the double. A test file is read from top to bottom: 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -38,6 +39,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; runs with FULL=1 only")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured, whether they passed or not."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = [value for report in reports for name, value in report.user_properties if name == "measured"]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Have a line printed at the end of the session."""
+    return lambda line: record_property("measured", line)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the slow tests, unless they are asked for."""
     if os.environ.get("FULL"):
@@ -45,6 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow; FULL=1 runs it"))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One test process at a time makes what all share."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _pip(*words: str | Path) -> None:
@@ -116,9 +142,7 @@ def _environment(suite: str, wheels: Path) -> Path:
 @pytest.fixture(scope="session")
 def wheels() -> Path:
     """The product's wheel, built now."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    with (WORK / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone():
         return _wheels()
 
 
@@ -130,8 +154,7 @@ def environment(wheels: Path) -> Callable[[str], Path]:
     def ensure(suite: str) -> Path:
         if suite not in made:
             engine.up()
-            with (WORK / "lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _alone():
                 made[suite] = _environment(suite, wheels)
         return made[suite]
 
@@ -142,14 +165,15 @@ def environment(wheels: Path) -> Callable[[str], Path]:
 def packages() -> dict[str, tuple[str, str]]:
     """Sysbox packages by name: (path in every host, sha256)."""
     folder = WORK / "debs"
-    made = {
-        "0.7.1": sysbox_deb.build(folder),
-        "0.7.0": sysbox_deb.build(folder, "0.7.0"),
-        "not-isolating": sysbox_deb.build(folder / "not-isolating", isolating=False),
-    }
-    if os.environ.get("SYSBOX_DEB"):
-        shutil.copy(os.environ["SYSBOX_DEB"], folder / "original.deb")
-        made["0.7.1"] = folder / "original.deb"
+    with _alone():
+        made = {
+            "0.7.1": sysbox_deb.build(folder),
+            "0.7.0": sysbox_deb.build(folder, "0.7.0"),
+            "not-isolating": sysbox_deb.build(folder / "not-isolating", isolating=False),
+        }
+        if os.environ.get("SYSBOX_DEB"):
+            shutil.copy(os.environ["SYSBOX_DEB"], folder / "original.deb")
+            made["0.7.1"] = folder / "original.deb"
     return {name: (f"{DEBS}/{path.relative_to(folder)}", sysbox_deb.sha256(path)) for name, path in made.items()}
 
 

@@ -162,13 +162,13 @@ def trusted(box):
     return box
 
 
-def test_a_second_setup_changes_nothing_in_few_tasks(trusted):
+def test_a_second_setup_changes_nothing_in_few_tasks(trusted, measured):
     before = trusted.snapshot(times=True)
     pids = trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")
     start = time.monotonic()
     found = trusted.converged()
     tasks = [step["name"] for step in found["steps"] if not step["name"].startswith("Validating arguments")]
-    print(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
+    measured(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
     assert len(tasks) <= 12, tasks
     assert snapshot.difference(before, trusted.snapshot(times=True)) == []
     assert (

@@ -54,7 +54,7 @@ def build(out: Path, version: str = "0.7.1", arch: str = "amd64", *, isolating: 
         raise HostError("dpkg-deb is needed to build the Sysbox double")
     out.mkdir(parents=True, exist_ok=True)
     target = out / file_name(version, arch)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=out) as scratch:  # on the same file system: appears in one step
         root = Path(scratch, "root")
         for name in ("sysbox-mgr", "sysbox-fs"):
             _program("daemon.py", root / "usr/bin" / name, version, isolating)
@@ -74,7 +74,7 @@ def build(out: Path, version: str = "0.7.1", arch: str = "amd64", *, isolating: 
             folder.chmod(0o755)
         built = Path(scratch, target.name)
         run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, built], env={"SOURCE_DATE_EPOCH": "1700000000"})
-        shutil.move(built, target)
+        built.rename(target)
     return target
 
 

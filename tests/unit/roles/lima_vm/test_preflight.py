@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -41,10 +42,11 @@ class Mac:
         self.set_path(self.bin)
 
     def set_path(self, *folders: Path) -> None:
-        for program in ("python3", "sh", "env"):
-            link = self.bin / program
+        # The first python3 on PATH may be a version manager's script, which finds nothing on this PATH.
+        for program in (Path(sys.executable).resolve(), Path("/bin/sh"), Path("/usr/bin/env")):
+            link = self.bin / ("python3" if program.name.startswith("python") else program.name)
             if not link.exists():
-                link.symlink_to(shutil.which(program) or "/bin/sh")
+                link.symlink_to(program)
         self.monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
 
     def put(self, name: str, where: str, source: str | None = None) -> Path:
