@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,7 @@ short_description: Take a snapshot of everything Docker on a host that is not ou
 description:
   - Called before the first change without I(before), it returns a snapshot; called at the end with it, it fails and names every difference.
   - Seen are the docker contexts except ours, the active one, C(~/.docker/config.json) and C(daemon.json), C(/var/run/docker.sock) (owner, mode, which engine
-    answers), C(/usr/bin/docker), the C(docker.service) and C(docker.socket) of the host, and the running containers with their published ports.
+    answers), C(/usr/bin/docker), the C(docker.service) and C(docker.socket) of the host, and the running containers with their published ports (whether they answer, and whether a NAT rule forwards them).
   - Changes nothing, and asks the other engine for nothing but its version and its list of containers.
 options:
   user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
@@ -44,6 +45,7 @@ snapshot: {type: dict, returned: success, description: flat, a value per observe
 """
 
 SOCKET = "/var/run/docker.sock"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def ask_other(question):
@@ -129,7 +131,7 @@ def containers():
         detail = ask_other(f"/containers/{item['Id']}/json") or {}
         state = detail.get("State", {})
         ports = sorted({(port["PublicPort"], port["Type"]) for port in item.get("Ports", []) if port.get("PublicPort")})
-        open_ports = [f"{port}/{kind} {'answers' if kind != 'tcp' or connects(port) else 'is closed'}" for port, kind in ports]
+        open_ports = [port_state(port, kind) for port, kind in ports]
         name = (item.get("Names") or ["?"])[0].lstrip("/")
         found[item["Id"]] = {"name": name, "value": f"pid {state.get('Pid')}, started {state.get('StartedAt')}, ports {open_ports}"}
     return found
@@ -139,6 +141,24 @@ def asleep():
     """Whether a question would wake the engine: systemd listens for it, and it does not run."""
     states = [service(unit) or "" for unit in ("docker.socket", "docker.service")]
     return "ActiveState=active" in states[0] and "ActiveState=active" not in states[1]
+
+
+def port_state(port, kind):
+    """Whether a published port answers, and whether the kernel forwards it: without its rule a docker-proxy still answers, and hides the loss."""
+    answers = "answers" if kind != "tcp" or connects(port) else "is closed"
+    return f"{port}/{kind} {answers}{' and is forwarded' if (port, kind) in forwarded() else ''}"
+
+
+def forwarded():
+    """The published ports that Docker's NAT rules forward, as {(port, protocol)}; none where only root could see them."""
+    found = set()
+    for program in ("iptables", "iptables-legacy"):
+        if shutil.which(program, path=PATH):
+            rules = subprocess.run(
+                [program, "-w", "10", "-t", "nat", "-S", "DOCKER"], capture_output=True, text=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False
+            )
+            found |= {(int(port), kind) for kind, port in re.findall(r"-p (\w+) .*--dport (\d+) -j DNAT", rules.stdout)}
+    return found
 
 
 def connects(port):

@@ -211,6 +211,23 @@ def test_a_published_port_that_closes_is_a_change(module: ModuleType, host: Host
     assert f"{port}/tcp is closed" in line.split(" before, ")[1]
 
 
+def test_a_rule_that_was_flushed_is_a_change_although_the_port_still_answers(
+    module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATH", str(host.commands.folder))
+    rule = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 53535 -j DNAT --to-destination 172.17.0.2:80"
+    host.commands.add("iptables", f"echo '-N DOCKER'; echo '{rule}'")
+    monkeypatch.setattr(module, "connects", lambda port: True)
+    ports = [{"PublicPort": 53535, "Type": "tcp"}]
+    host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": ports}]
+    before = snapshot(module)
+    assert not run_module(module, before=before).get("failed")
+    host.commands.add("iptables", "echo '-N DOCKER'")
+    (line,) = run_module(module, before=before)["differences"]
+    assert "53535/tcp answers and is forwarded" in line.split(" before, ")[0]
+    assert "53535/tcp answers'" in line.split(" before, ")[1]
+
+
 def test_a_container_that_ended_by_itself_is_a_warning(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
     host.answers["/containers/json"] = []
