@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule system test-vm docs clean
+.PHONY: help demo test lint unit molecule system test-vm bench docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ system: $(READY) ## The command on real hosts (FULL=1: the slow tests too, an ho
 
 test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; about 15 minutes without KVM)
 	@PYTHON=$(abspath $(BIN))/python PATH="$(abspath $(BIN)):$$PATH" sh tests/vm/run
+
+bench: $(READY) ## Time the commands on a host, as multiples of an empty play
+	@$(BIN)/pytest -q tests/benchmarks
 
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py

@@ -15,6 +15,8 @@ from . import network, paths
 from .shell import HostError, apt_install, run, say, wait_for
 
 _STATE = paths.STATE / "engine.json"
+# The engine outlives the function that started it, and may outlive this process: Python would warn of an object that is gone.
+_holders: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def _start() -> Private:
         [*namespaces, "sh", str(paths.FILES / "engine.sh"), str(run_dir), str(data), cgroup],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
     )  # fmt: skip
+    _holders.append(holder)
     planned = network.plan()
     state = Private(holder.pid, _start_time(holder.pid), str(run_dir / "docker.sock"), cgroup, made, planned)
     _STATE.parent.mkdir(parents=True, exist_ok=True)
