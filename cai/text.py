@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 
 from cai.events import Diff
 
@@ -27,6 +28,25 @@ def indented(text: str, width: int) -> str:
 def line(text: str) -> str:
     """Make one clean line of a text."""
     return " ".join(clean(text).split())
+
+
+def wrapped(text: str, width: int, label: str = "", indent: int = 0) -> str:
+    """Fill lines of `width`: the label, the text, further lines indented; a command in backquotes stays whole."""
+    whole = re.sub(r"`[^`]*`", lambda found: found[0].replace(" ", "\0"), line(text))
+    rows = textwrap.wrap(
+        whole,
+        max(width, indent + 20),
+        initial_indent=label,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(rows or [label]).replace("\0", " ")
+
+
+def fit(text: str, width: int) -> str:
+    """Shorten a text to a width."""
+    return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
 
 
 def duration(seconds: float) -> str:

@@ -57,11 +57,6 @@ def component(role: str) -> str:
     return _ROLES.get(role) or line(role).replace("_", " ").capitalize() or "This machine"
 
 
-def fit(text: str, width: int) -> str:
-    """Shorten a text to a width."""
-    return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
-
-
 def home(path: str) -> str:
     """Write a path the short way, with ~ for the home folder."""
     folder = str(Path.home())

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from cai.events import Action, Diff, Finding
 from cai.output.base import MARKS, component, styled
 from cai.platforms import Platform
-from cai.text import count, duration, line, unified
+from cai.text import count, duration, line, unified, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from cai.report import Report
 
@@ -27,6 +28,21 @@ _VERDICTS = {
     "inconclusive": "no answer; setup goes on",
 }
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+# A new file longer than this is shown by its head: hundreds of lines of ours would hide the plan.
+_LONG, _HEAD = 40, 12
+# Below this a found text stands under its part's name, not beside it.
+_NARROW = 60
+
+
+def _say(out: Console, text: str, indent: int = 0, *, label: str | Text = "", style: str = "") -> None:
+    """Write a text after its label; on a terminal filled to its width, elsewhere as one line."""
+    head = styled(label, style) if isinstance(label, str) else label
+    body = wrapped(text, out.width, head.plain, indent) if out.is_terminal else f"{head.plain}{line(text)}"
+    out.print(head.append(body[len(head) :], style="not bold default"), soft_wrap=True)
+
+
+def _headline(out: Console, text: str, style: str = "bold") -> None:
+    out.print(styled(wrapped(text, out.width) if out.is_terminal else line(text), style), soft_wrap=True)
 
 
 def summary(out: Console, report: Report) -> None:
@@ -35,9 +51,7 @@ def summary(out: Console, report: Report) -> None:
     if done:
         out.print(styled("\nDone", "bold"))
     for action in done:
-        text = styled(f"  {line(_DONE.get(action.verb, action.verb)):<10} ", _COLOURS.get(action.verb, "yellow"))
-        out.print(text.append(line(action.what), style="default"), soft_wrap=True)
-    _notes(out, report)
+        _action(out, action, _DONE.get(action.verb, action.verb))
     if report.command == "uninstall":
         verdict, rest = "Removed" if report.changed else "Nothing was left to remove", ""
     else:
@@ -45,49 +59,57 @@ def summary(out: Console, report: Report) -> None:
     steps = sum(step.status in ("ok", "changed") and not step.quiet for step in report.steps)
     rest += count(steps, "step") + (f", {report.changed} changed" if report.changed else "")
     rest += f", {count(len(report.warnings), 'warning')}" if report.warnings else ""
-    tail = f" ({rest}, {duration(report.seconds)})."
-    out.print(styled(f"\n{verdict}", "bold green").append(tail, style="not bold default"), soft_wrap=True)
+    out.print()
+    _say(out, f"({rest}, {duration(report.seconds)}).", label=f"{verdict} ", style="bold green")
+    _notes(out, report)
     if report.command == "setup":
         out.print("Start a Sysbox container:", soft_wrap=True)
         out.print(styled(f"  {NEXT_COMMAND}", "cyan"), soft_wrap=True)
 
 
+def _action(out: Console, action: Action, word: str) -> None:
+    label = f"  {line(word):<{14 if word.startswith('would') else 10}} "
+    _say(out, action.what, len(label), label=label, style=_COLOURS.get(action.verb, "yellow"))
+
+
 def _notes(out: Console, report: Report) -> None:
     for note in report.notes:
-        out.print(styled("\nNote: ", "bold").append(line(note), style="not bold default"), soft_wrap=True)
+        _say(out, note, 6, label="Note: ", style="bold")
 
 
 def plan(out: Console, report: Report) -> None:
-    """Say what a real run would do: by component, with diffs, the gate's verdict, and the counts last."""
-    title = Platform(report.platform).title
-    out.print(styled(f"Plan of `cai {report.command}` ({title}); nothing has been changed.", "bold"), soft_wrap=True)
-    # Hundreds of lines of files that go would hide what goes; --json has them.
+    """Say what a real run would do: the diffs, then the plan by component, the gate's verdict, and the counts last."""
+    # The list stands below the diffs, where a terminal shows it. The text of what an uninstall removes is in --json.
     diffs = [diff for diff in report.diffs if diff.after or report.command != "uninstall"]
-    for role in dict.fromkeys([a.role for a in report.actions] + [d.role for d in diffs]):
+    if diffs:
+        out.print(styled(f"What `cai {report.command}` would write:", "bold"), soft_wrap=True)
+        for diff in diffs:
+            _diff(out, diff, f"`cai {report.command} --dry-run --json` has them")
+        out.print()
+    title = Platform(report.platform).title
+    _headline(out, f"Plan of `cai {report.command}` ({title}); nothing has been changed.")
+    for role in dict.fromkeys(action.role for action in report.actions):
         out.print(styled(f"\n{component(role)}", "bold"))
-        _component(out, [a for a in report.actions if a.role == role], [d for d in diffs if d.role == role])
+        for action in report.actions:
+            if action.role == role:
+                _action(out, action, f"would {action.verb}")
     for gate in report.gates:
-        found = f" ({line(gate.found)})" if gate.found else ""
-        out.print(f"\nGate: {_VERDICTS[gate.verdict]}{found}", soft_wrap=True)
-    _notes(out, report)
-    out.print(styled(f"\n{_counts(report)}", "bold"), soft_wrap=True)
+        out.print()
+        _say(out, _VERDICTS[gate.verdict] + (f"; {gate.found}" if gate.found else ""), 6, label="Gate: ", style="bold")
+    if report.notes:
+        out.print()
+        _notes(out, report)
+    out.print()
+    _headline(out, _counts(report))
 
 
-def _component(out: Console, actions: list[Action], diffs: list[Diff]) -> None:
-    """Write the actions of a component, each file's diff below the action that names it."""
-    for action in actions:
-        text = styled(f"  would {line(action.verb):<8} ", _COLOURS.get(action.verb, "yellow"))
-        out.print(text.append(line(action.what), style="default"), soft_wrap=True)
-        for diff in [diff for diff in diffs if diff.after_header in action.what or diff.before_header in action.what]:
-            diffs.remove(diff)
-            _diff(out, diff)
-    for diff in diffs:
-        _diff(out, diff)
-
-
-def _diff(out: Console, diff: Diff) -> None:
-    for row in unified(diff):
-        out.print(styled(f"    {row}", _DIFF_COLOURS.get(row[:1], "")), soft_wrap=True)
+def _diff(out: Console, diff: Diff, rest: str) -> None:
+    rows = unified(diff)
+    left = len(rows) - _HEAD if not diff.before and len(rows) > _LONG else 0
+    for row in rows[:_HEAD] if left else rows:
+        out.print(styled(f"  {row}", _DIFF_COLOURS.get(row[:1], "")), soft_wrap=True)
+    if left:
+        out.print(styled(f"  … {left} more lines; {rest}", "dim"), soft_wrap=True)
 
 
 def _counts(report: Report) -> str:
@@ -104,7 +126,9 @@ def health(out: Console, report: Report) -> None:
     width = max((len(line(finding.part)) for finding in report.findings), default=0)
     for finding in report.findings:
         _finding(out, finding, width)
-    _notes(out, report)
+    if report.notes:
+        out.print()
+        _notes(out, report)
     states = [finding.status for finding in report.findings]
     if report.sick:
         style, verdict = "bold red", f"{count(report.sick, 'part')} of {len(states)} must be mended"
@@ -115,7 +139,8 @@ def health(out: Console, report: Report) -> None:
         for state, word in (("warn", "to look at"), ("unknown", "unknown"))
         if state in states
     ]
-    out.print(styled(f"\n{', '.join([verdict, *more])}.", style), soft_wrap=True)
+    out.print()
+    _headline(out, f"{', '.join([verdict, *more])}.", style)
 
 
 def _finding(out: Console, finding: Finding, width: int) -> None:
@@ -125,10 +150,12 @@ def _finding(out: Console, finding: Finding, width: int) -> None:
         hint = f" -> {line(finding.hint)}" if finding.hint else ""
         out.print(f"{word:<8} {part}  {line(finding.found)}{hint}", soft_wrap=True)
         return
-    out.print(
-        styled(f"{mark} ", colour)
-        .append(part, style="bold default")
-        .append(f"  {line(finding.found)}", style="default")
-    )
+    head = styled(f"{mark} ", colour).append(part, style="bold default")
+    if out.width < _NARROW:
+        head.rstrip()
+        out.print(head)
+        _say(out, finding.found, 4, label="    ")
+    else:
+        _say(out, finding.found, len(head) + 2, label=head.append("  "))
     if finding.hint:
-        out.print(styled("    → ", "cyan").append(line(finding.hint), style="default"), soft_wrap=True)
+        _say(out, finding.hint, 6, label="    → ", style="cyan")

@@ -8,14 +8,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cai import events
-from cai.output.base import MARKS, component, fit, styled
-from cai.text import clean, duration, line
+from cai.output.base import MARKS, component, styled
+from cai.text import clean, duration, fit, line, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_WIDEST = 78  # a tick that ends far from its name is not read with it
 
 
 class View:
@@ -31,7 +32,6 @@ class View:
         self._live: Any = None
         self._task = ""
         self._since = time.monotonic()
-        self._role: str | None = None
 
     def __enter__(self) -> View:
         if self.out.is_terminal and not self.verbose:
@@ -74,11 +74,9 @@ class View:
         if not self.out.is_terminal:
             self.out.print(f"{word:<8} {component(step.role)}: {name} ({duration(step.seconds)})", soft_wrap=True)
             return
-        if step.role != self._role:
-            self._role = step.role
-            self.out.print(styled(component(step.role), "bold"))
-        tail = f"  {'' if word == 'ok' else word + ' '}{duration(step.seconds)}"
-        text = styled(f"  {mark} ", colour).append(fit(name, self.out.width - 4 - len(tail)), style="default")
+        tail = f"  {'' if word == 'ok' else word} {duration(step.seconds):>5}"
+        room = min(self.out.width, _WIDEST) - 2 - len(tail)
+        text = styled(f"{mark} ", colour).append(f"{fit(name, room):<{room}}", style="default")
         self.out.print(text.append(tail, style="dim" if word == "ok" else colour), no_wrap=True)
 
     def _warn(self, text: str) -> None:
@@ -88,25 +86,31 @@ class View:
             return
         text = line(text)
         if self.out.is_terminal:
-            self.out.print(styled(f"  {mark} ", colour).append(text, style="default"))
+            shown = wrapped(text, self.out.width, f"{mark} ", 2)
+            self.out.print(styled(shown[:2], colour).append(shown[2:], style="default"), soft_wrap=True)
         else:
             self.out.print(f"{word:<8} {text}", soft_wrap=True)
 
     def _line(self) -> Text:
         """Draw the running step; rich calls this eight times a second."""
         now = time.monotonic()
-        tail = f"  {self._said()}{duration(int(now - self._since)).replace('.0', '')}"
-        name = fit(line(self._task) or "Starting Ansible", self.out.width - 4 - len(tail))
-        text = styled(f"  {_FRAMES[int(now * 8) % len(_FRAMES)]} ", "cyan", no_wrap=True)
-        return text.append(name, style="default").append(tail, style="dim")
+        tail = f"  {duration(int(now - self._since)).replace('.0', '')}"
+        room = self.out.width - 2 - len(tail)
+        name = fit(line(self._task) or "Starting", room)
+        text = styled(f"{_FRAMES[int(now * 8) % len(_FRAMES)]} ", "cyan", no_wrap=True).append(name, style="default")
+        # All that the step says of itself, or its first part, or nothing: its name comes first.
+        said = self._said()
+        shown = next(
+            (some for some in (said, said.partition(", ")[0]) if some and len(name) + len(some) + 2 <= room), ""
+        )
+        return text.append(f"{'  ' if shown else ''}{shown}{tail}", style="dim")
 
     def _said(self) -> str:
-        """Read what the running module says of itself, such as "12.1 of 31.0 MB"."""
+        """Read what the running module says of itself, such as "39%, 12.1 of 31.0 MB"."""
         if self.progress is None:
             return ""
         try:
             with self.progress.open(encoding="utf-8", errors="replace") as file:
-                said = line(file.readline(200))[:40]
+                return fit(line(file.readline(200)), 40)
         except OSError:
             return ""
-        return f"{said}  " if said else ""

@@ -54,6 +54,7 @@ host:
 """
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TITLES = {"wsl2": "WSL2", "linux": "Linux"}
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -244,9 +245,7 @@ def main():
     )
     try:
         host = look(module.params, module)
-        found = (
-            f"{host['platform']}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
-        )
+        found = f"{TITLES[host['platform']]}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:

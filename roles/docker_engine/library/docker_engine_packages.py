@@ -11,6 +11,7 @@ import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
+from ansible.module_utils.containai_progress import followed
 from ansible.module_utils.containai_record import Record, read, replace
 
 DOCUMENTATION = r"""
@@ -29,6 +30,7 @@ options:
   apt_url: {type: str, description: "Repository; C({distribution}) is replaced. Read with I(source=docker)."}
   apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
   apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
+  progress: {type: str, default: '', description: File in which apt's progress is told.}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -76,8 +78,8 @@ def tail(result, lines=6):
     return "\n".join(said[-lines:])
 
 
-def apt(*arguments):
-    return run(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", *arguments])
+def apt(progress, *arguments):
+    return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", *arguments], progress)
 
 
 def fetch_key(url, fingerprint):
@@ -148,7 +150,7 @@ def unit_known(name):
     return any(os.path.lexists(os.path.join(folder, name)) for folder in UNITS)
 
 
-def install(packages, record, dedicated):
+def install(packages, record, dedicated, progress):
     """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
     # After a killed run this is what that one found: its services still have to be put to rest.
     quiet = record.watch("docker", quiet=[name for name in SERVICES if dedicated and not unit_known(name)])["quiet"]
@@ -163,7 +165,7 @@ def install(packages, record, dedicated):
             if not os.path.lexists(mask):
                 os.symlink("/dev/null", mask)
         run(["systemctl", "daemon-reload"])
-        apt_install(packages)
+        apt_install(packages, progress)
     finally:
         for mask in masks:
             if os.path.islink(mask):
@@ -179,10 +181,10 @@ def rest(services):
         run(["systemctl", "disable", "--now", *found])
 
 
-def apt_install(packages):
+def apt_install(packages, progress):
     run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    update = apt("update")
-    result = apt("install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
+    update = apt(progress, "update")
+    result = apt(progress, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
         raise Failure(
@@ -211,7 +213,7 @@ def converge(module):
             record.save()
             replace(path, data)
         if packages or unfinished:
-            install(packages, record, params["dedicated"])
+            install(packages, record, params["dedicated"], params["progress"])
     return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, **programs(params["source"])}
 
 
@@ -232,6 +234,7 @@ def main():
             "apt_url": {"type": "str"},
             "apt_key_url": {"type": "str", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "no_log": False},
+            "progress": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

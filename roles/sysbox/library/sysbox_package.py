@@ -36,7 +36,7 @@ options:
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
-  progress: {type: str, default: '', description: File in which the download says how far it is.}
+  progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
   restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
 attributes:
@@ -145,7 +145,7 @@ def apply(module, step, there, wanted, sleeping):
     if step:
         if step == "install":
             record.watch("sysbox")
-        install(deb)
+        install(deb, params["progress"])
         os.unlink(deb)
         if record.unsettled("sysbox"):
             record.settle("sysbox")

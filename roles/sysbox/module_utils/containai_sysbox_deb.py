@@ -13,6 +13,8 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from ansible.module_utils.containai_progress import followed, size, tell
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
 APT_WAIT_SECONDS = 300
@@ -43,7 +45,7 @@ def run(argv, **more):
 def fetch(source, sha256, folder, progress=""):
     """Return the path of the verified package: from `folder` if it is there already, else copied or downloaded from `source`.
 
-    `progress` names a file in which "3.1 of 20.4 MB" stands meanwhile. The file appears under its name only after its checksum was found right.
+    `progress` names a file in which "15%, 3.1 of 20.4 MB" stands meanwhile. The file appears under its name only after its checksum was found right.
     """
     os.makedirs(folder, mode=0o700, exist_ok=True)
     target = os.path.join(folder, f"sysbox-ce-{sha256[:16]}.deb")
@@ -73,7 +75,7 @@ def fetch(source, sha256, folder, progress=""):
             "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
         ) from error
     finally:
-        tell(progress, 0, None)
+        tell(progress, "")
         if os.path.exists(partial):
             os.unlink(partial)
     return target
@@ -81,30 +83,17 @@ def fetch(source, sha256, folder, progress=""):
 
 def copy(answer, handle, progress=""):
     """Copy the answer to the file; return its sha256. A server that sends too much or too little is an error."""
-    digest, size, promised = hashlib.sha256(), 0, answer.headers.get("Content-Length")
+    digest, length, promised = hashlib.sha256(), 0, answer.headers.get("Content-Length")
     while chunk := answer.read(1 << 20):
-        size += len(chunk)
-        if size > LARGEST:
+        length += len(chunk)
+        if length > LARGEST:
             raise OSError(27, f"more than {LARGEST >> 20} MiB were sent")
         digest.update(chunk)
         handle.write(chunk)
-        tell(progress, size, promised)
-    if promised and int(promised) != size:
-        raise OSError(5, f"the connection ended after {size} of {promised} bytes")
+        tell(progress, size(length, int(promised or 0)))
+    if promised and int(promised) != length:
+        raise OSError(5, f"the connection ended after {length} of {promised} bytes")
     return digest.hexdigest()
-
-
-def tell(progress, size, promised):
-    """Say how far the download is. The file is the user's, and this may run as root: no link is followed."""
-    if not progress:
-        return
-    text = f"{size / 1e6:.1f}" + (f" of {int(promised) / 1e6:.1f} MB" if promised else " MB") if size else ""
-    try:
-        fd = os.open(progress, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
-    except OSError:
-        return
-    with os.fdopen(fd, "w") as handle:
-        handle.write(text + "\n")
 
 
 def digest_of(path):
@@ -142,7 +131,7 @@ def newer(one, other):
     return run(["dpkg", "--compare-versions", one, "gt", other]).returncode == 0
 
 
-def in_shadow(argv):
+def in_shadow(argv, **more):
     """Run a command with /etc/docker covered, for this command and its children only, by a scratch folder."""
     os.makedirs(DOCKER_SETTINGS, exist_ok=True)
     scratch = tempfile.mkdtemp(prefix="containai-shadow-", dir=SCRATCH)
@@ -151,12 +140,12 @@ def in_shadow(argv):
             json.dump(SHADOW, handle, indent=4)
             handle.write("\n")
         script = 'mount --bind "$0" "$1"; shift; exec "$@"'
-        return run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, scratch, DOCKER_SETTINGS, *argv])
+        return run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, scratch, DOCKER_SETTINGS, *argv], **more)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def install(deb):
+def install(deb, progress=""):
     """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
     apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}"]
     # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
@@ -173,11 +162,11 @@ def install(deb):
         "kmod",
         deb,
     ]
-    result = in_shadow(argv)
+    result = followed(in_shadow, argv, progress)
     if result.returncode != 0:
         in_shadow(["dpkg", "--configure", "-a"])
-        run([*apt, "update"])
-        result = in_shadow(argv)
+        followed(run, [*apt, "update"], progress)
+        result = followed(in_shadow, argv, progress)
     if result.returncode != 0:
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])

@@ -13,7 +13,7 @@ from rich.console import Console
 from cai import events, output
 from cai.errors import CaiError
 from cai.report import Report
-from cai.text import clean, duration, line
+from cai.text import clean, duration, line, wrapped
 
 HERE = Path(__file__).parent
 PAGES = {"summary": output.summary, "plan": output.plan, "health": output.health}
@@ -66,7 +66,7 @@ def test_piped_lines_are_the_same_at_any_width():
 
 
 def test_progress_lines_fit_a_narrow_terminal():
-    ticks = [text for text in render("setup", "summary", 30, terminal=True).splitlines() if text.startswith("  ✓")]
+    ticks = [text for text in render("setup", "summary", 30, terminal=True).splitlines() if text.startswith("✓")]
     assert ticks
     assert all(len(text) <= 30 for text in ticks)
 
@@ -95,11 +95,58 @@ def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, mo
     view = output.View(Console(file=io.StringIO(), force_terminal=True, width=60), progress=progress)
     view.show(events.Step("running", "Download the package"))
     monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 172.0)
-    assert view._line().plain[4:] == "Download the package  1m 12s"
-    progress.write_text("12.1 of 31.0 MB\x1b[2J\nmore")
-    assert view._line().plain[4:] == "Download the package  12.1 of 31.0 MB\\x1b[2J  1m 12s"
+    assert view._line().plain[2:] == "Download the package  1m 12s"
+    progress.write_text("39%, 12.1 of 31.0 MB\x1b[2J\nmore")
+    assert view._line().plain[2:] == "Download the package  39%, 12.1 of 31.0 MB\\x1b[2J  1m 12s"
     view.show(events.Step("running", "Install it"))
-    assert view._line().plain[4:] == "Install it  0s"
+    assert view._line().plain[2:] == "Install it  0s"
+
+
+@pytest.mark.parametrize(("width", "shown"), [(70, "  44%, unpacking docker.io"), (44, "  44%"), (35, "")])
+def test_a_narrow_live_line_keeps_the_step_and_the_time(tmp_path, monkeypatch, width, shown):
+    monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 100.0)
+    progress = tmp_path / "progress"
+    view = output.View(Console(file=io.StringIO(), force_terminal=True, width=width), progress=progress)
+    view.show(events.Step("running", "Install Docker's packages"))
+    progress.write_text("44%, unpacking docker.io\n")
+    assert view._line().plain[2:] == f"Install Docker's packages{shown}  0s"
+
+
+def planned(lines_before, lines_after):
+    out = output.console(io.StringIO(), width=80)
+    report = Report("setup", "linux", True)
+    before, after = (
+        "".join(f"{text} {number}\n" for number in range(size))
+        for text, size in (("old", lines_before), ("new", lines_after))
+    )
+    for item in (events.Action("create", "/x"), events.Diff("/x", "/x", before, after), events.Stats((), (), 1, 1)):
+        report.add(item)
+    output.plan(out, report)
+    return out.file.getvalue()
+
+
+def test_a_long_new_file_is_shown_by_its_head_and_a_changed_one_whole():
+    assert "+new 8" in planned(0, 200)
+    assert "+new 9" not in planned(0, 200)
+    assert "… 191 more lines; `cai setup --dry-run --json` has them" in planned(0, 200)
+    assert "+new 199" in planned(1, 200)
+    assert "+new 30" in planned(0, 31)
+
+
+def test_the_plan_stands_below_the_diffs_and_the_counts_are_its_last_line():
+    rows = planned(0, 3).splitlines()
+    assert rows.index("  +new 2") < rows.index("  would create   /x")
+    assert rows[-1] == "Plan: 1 to create."
+
+
+@given(st.lists(st.sampled_from(["a", "some words", "`cai setup -e key=value`", "word " * 9])), st.integers(1, 120))
+def test_a_wrapped_text_keeps_its_words_and_its_commands(texts, width):
+    text = " ".join(texts)
+    shown = wrapped(text, width, "Note: ", 6)
+    assert shown.startswith("Note: ")
+    assert shown[6:].split() == text.split()
+    assert shown.count("`cai setup -e key=value`") == texts.count("`cai setup -e key=value`")
+    assert all(len(row) <= max(width, 30) for row in shown.splitlines())
 
 
 def test_the_live_line_goes_away_at_the_end():

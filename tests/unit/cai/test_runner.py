@@ -145,9 +145,9 @@ def test_a_dry_run_leaves_the_home_as_it_was_and_shows_the_plan(sandbox, photogr
     assert done.returncode == 0, done.stderr
     assert photograph(sandbox.home) == before
     for text in (
-        "    -old\n    +new\n",
+        "  -old\n  +new\n",
         "  would start    engine\n",
-        "Gate: passes (nothing)",
+        "Gate: passes; nothing",
         "Plan: 1 to change, 1 to start.",
     ):
         assert text in done.stdout

@@ -241,7 +241,7 @@ def test_the_user(module: ModuleType, machine: Machine, monkeypatch: pytest.Monk
 def test_the_health_report_has_the_platform(module: ModuleType, machine: Machine) -> None:
     (finding,) = look(module, machine, report=True)["findings"]
     assert finding["status"] == "pass"
-    assert finding["found"] == "linux, Debian 12, amd64, kernel 6.12.0-1-amd64"
+    assert finding["found"] == "Linux, Debian 12, amd64, kernel 6.12.0-1-amd64"
 
 
 @pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])
