@@ -15,6 +15,7 @@ from tests.hosts import host, paths
 from tests.system import snapshot
 from tests.system.box import PASSWORD, SERVICE, VENV, Box
 
+SCHEMA = json.loads((paths.ROOT / "cai/schemas/document.json").read_text())
 # Looks for the password in every process, many times a second.
 SAMPLER = r"""
 import json, os, sys, time
@@ -77,8 +78,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_the_file_system_bit_identical(box,
 
 def test_a_dry_run_says_the_same_in_json(box):
     done = box.cai("setup", "--dry-run", "--json").expect(0)
-    schema = json.loads((paths.ROOT / "cai/schemas/setup.json").read_text())
-    jsonschema.validate(done.document, schema)
+    jsonschema.validate(done.document, SCHEMA)
     assert done.document["dry_run"]
     assert {action["verb"] for action in done.document["actions"]} >= {"install", "create"}
 
@@ -175,7 +175,7 @@ def test_a_second_setup_changes_nothing_in_few_tasks(trusted, measured):
         trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")
         == pids
     )
-    jsonschema.validate(found, json.loads((paths.ROOT / "cai/schemas/setup.json").read_text()))
+    jsonschema.validate(found, SCHEMA)
 
 
 def test_a_dry_run_on_a_converged_host_finds_nothing_to_change(trusted):
@@ -188,7 +188,7 @@ def test_doctor_is_healthy(trusted):
     done = trusted.cai("doctor").expect(0, "Healthy")
     print(done.text)
     document = trusted.cai("doctor", "--json").expect(0).document
-    jsonschema.validate(document, json.loads((paths.ROOT / "cai/schemas/doctor.json").read_text()))
+    jsonschema.validate(document, SCHEMA)
     assert {finding["status"] for finding in document["findings"]} == {"pass"}
     difference = [
         line

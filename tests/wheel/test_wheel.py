@@ -65,10 +65,10 @@ def test_it_holds_the_repositorys_content_and_nothing_else(built):
     assert names == tracked()
 
 
-def test_it_holds_the_schemas_and_the_type_marker(built):
+def test_it_holds_the_schema_and_the_type_marker(built):
     with zipfile.ZipFile(built) as archive:
         names = set(archive.namelist())
-    assert {"cai/py.typed", *(f"cai/schemas/{name}.json" for name in ("setup", "doctor", "uninstall"))} <= names
+    assert {"cai/py.typed", "cai/schemas/document.json"} <= names
 
 
 def test_path_names_a_folder_inside_the_environment(installed, tmp_path):

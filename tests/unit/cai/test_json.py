@@ -1,4 +1,4 @@
-"""The documents of --json keep the promise of their published schemas."""
+"""The documents of --json keep the promise of their published schema."""
 
 import json
 from importlib import resources
@@ -13,18 +13,21 @@ from cai.report import Report, error_report
 RESULTS = ["setup", "doctor", "uninstall"]
 
 
-def schema(command):
-    return json.loads(resources.files("cai").joinpath(f"schemas/{command}.json").read_text())
+SCHEMA = json.loads(resources.files("cai").joinpath("schemas/document.json").read_text())
 
 
-def valid(command, document):
-    jsonschema.Draft202012Validator(schema(command)).validate(document)
+def valid(document):
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
     return document
 
 
-@pytest.mark.parametrize("command", RESULTS)
-def test_the_schemas_are_schemas(command):
-    jsonschema.Draft202012Validator.check_schema(schema(command))
+def test_the_schema_is_a_schema_and_strict():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    objects = [part for part in [*SCHEMA["oneOf"], *SCHEMA["$defs"].values()] if part.get("type") == "object"]
+    assert len(objects) == 9
+    for part in objects:
+        assert part["additionalProperties"] is False
+        assert set(part["required"]) == set(part["properties"])
 
 
 @pytest.mark.parametrize("command", RESULTS)
@@ -45,21 +48,21 @@ def test_every_kind_of_content_fits(command, interrupted):
         events.Stats(("localhost",), (), 1, 1),
     ):
         report.add(item)
-    document = valid(command, json.loads(json.dumps(report.document())))
+    document = valid(json.loads(json.dumps(report.document())))
     assert document["exit_code"] == (130 if interrupted else 1)
     assert [step["name"] for step in document.get("steps", [])] in ([], ["a", "c"])
 
 
 @pytest.mark.parametrize("command", RESULTS)
 def test_an_end_before_any_result_fits_too(command):
-    document = valid(command, error_report(command, CaiError("m", hint="h", code=Exit.USAGE)))
+    document = valid(error_report(command, CaiError("m", hint="h", code=Exit.USAGE)))
     assert document["errors"] == [{"message": "m", "details": "", "hint": "h"}]
 
 
 @pytest.mark.ansible
 def test_stdout_is_one_document_and_progress_is_on_stderr(sandbox):
     done = sandbox.cai("setup", "--json")
-    document = valid("setup", json.loads(done.stdout))
+    document = valid(json.loads(done.stdout))
     assert document["ok"]
     assert document["exit_code"] == done.returncode == 0
     assert document["steps"][0]["name"] == "Look at the machine"
@@ -73,7 +76,7 @@ def test_doctor_is_healthy_unless_something_must_be_mended(sandbox, photograph, 
     sandbox.tasks(f"- name: Look\n  pretend: {{result: {{findings: [{finding}]}}}}\n", "doctor")
     before = photograph(sandbox.home)
     done = sandbox.cai("doctor", "--json")
-    document = valid("doctor", json.loads(done.stdout))
+    document = valid(json.loads(done.stdout))
     assert document["exit_code"] == done.returncode == code
     assert document["findings"] == [
         {"part": "Engine", "status": status, "found": "it is so", "hint": "run it", "host": "localhost"}
@@ -85,10 +88,10 @@ def test_doctor_is_healthy_unless_something_must_be_mended(sandbox, photograph, 
 def test_a_wrong_setting_is_a_document_too(sandbox):
     done = sandbox.cai("setup", "--json", "-e", "stub_txt=1")
     assert done.returncode == 2
-    assert "did you mean `stub_text`" in valid("setup", json.loads(done.stdout))["errors"][0]["hint"]
+    assert "did you mean `stub_text`" in valid(json.loads(done.stdout))["errors"][0]["hint"]
 
 
 def test_wrong_usage_is_a_document_too(sandbox):
     done = sandbox.cai("setup", "--json", "--nonsense")
     assert done.returncode == 2
-    assert "--nonsense" in valid("setup", json.loads(done.stdout))["errors"][0]["message"]
+    assert "--nonsense" in valid(json.loads(done.stdout))["errors"][0]["message"]
