@@ -1,6 +1,7 @@
 """Entry point of the `cai` command and of `python -m cai`."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +14,9 @@ def main() -> None:
     _leave_the_working_directory()
     from cai.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, and Python would show a traceback
+    sys.exit(code)
 
 
 def _leave_the_working_directory() -> None:

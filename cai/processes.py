@@ -14,7 +14,8 @@ from pathlib import Path
 def _table() -> list[tuple[int, int, str]]:
     """List (pid, parent, state) of all processes: from /proc, or from ps where there is none (macOS)."""
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=False)
+        command = ["ps", "-A", "-o", "pid=,ppid=,stat="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
         rows = [row.split() for row in listed.stdout.splitlines()]
         return [(int(row[0]), int(row[1]), row[2][0]) for row in rows if len(row) > 2 and row[2][0] != "Z"]
     found = []

@@ -58,7 +58,7 @@ def run(job: Job, sink: Sink) -> Report:
         return False  # no event file
 
     started = time.monotonic()
-    with _scratch() as scratch, _interrupts() as interrupted:
+    with _interrupts() as interrupted, _scratch() as scratch:
 
         def cancelled() -> bool:
             if interrupted:
@@ -168,7 +168,8 @@ def _interrupts() -> Iterator[list[int]]:
         yield seen
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # After one, all that is left to do is to end: another must not interrupt the clean-up.
+            signal.signal(number, signal.SIG_IGN if seen else handler)
 
 
 def _tidy(folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 from cai.errors import CaiError, Exit
 
@@ -60,7 +61,8 @@ def end(pids: list[int], secret: str | None) -> None:
     """End root's processes that a run started, as the user who started them may."""
     sign = ["-S", "-k", "-p", ""] if secret else ["-n"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        _sudo([*sign, "sh", "-c", _END, "sh", *map(str, pids)], secret or "", timeout=1.5)
+        # In a session of its own, which a second Ctrl-C at the terminal does not reach.
+        _sudo([*sign, "sh", "-c", _END, "sh", *map(str, pids)], secret or "", timeout=1.5, start_new_session=True)
 
 
 def _refused(
@@ -69,13 +71,13 @@ def _refused(
     return CaiError(message, hint=hint, code=Exit.PRECONDITION)
 
 
-def _sudo(arguments: list[str], secret: str = "", timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+def _sudo(arguments: list[str], secret: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sudo", *arguments],
         input=f"{secret}\n" if secret else "",
         capture_output=True,
         text=True,
         check=False,
-        timeout=timeout,
         env={**os.environ, "LC_ALL": "C"},
+        **more,
     )

@@ -1,5 +1,6 @@
 """The real command over stub playbooks: exit codes, what is left behind, what Ansible gets to see."""
 
+import contextlib
 import json
 import os
 import signal
@@ -190,13 +191,13 @@ def test_two_runs_at_once_are_one_too_many(sandbox):
         first.send_signal(signal.SIGTERM)
 
 
-def start(sandbox):
+def start(sandbox, **environment):
     """Start a setup that says a line when its long step begins."""
     path = sandbox.content / "roles" / "stub" / "tasks" / "setup.yml"
     path.write_text("- name: Begin\n  pretend:\n" + path.read_text())
     return subprocess.Popen(
         [sys.executable, "-m", "cai", "setup"],
-        env=sandbox.environment(),
+        env=sandbox.environment(**environment),
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -229,6 +230,27 @@ def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sand
     assert not [path for path in Path(tempfile.gettempdir()).glob("ansible_pretend_payload_*") if path not in others]
     sandbox.tasks("- name: Look at the machine\n  pretend:\n")
     assert sandbox.cai("setup").returncode == 0
+
+
+def test_ctrl_c_again_and_again_does_not_interrupt_the_clean_up(sandbox):
+    """As a terminal does: it reaches cai and whatever cai started in its own session."""
+    temporary = sandbox.home / "tmp"
+    temporary.mkdir()
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.5}\n")
+    with start(sandbox, TMPDIR=str(temporary)) as run:
+        assert "Begin" in run.stdout.readline()
+        started = time.monotonic()
+        while run.poll() is None and time.monotonic() - started < 20:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.02)
+        took = time.monotonic() - started
+        _, errors = run.communicate()
+    assert (run.returncode, errors.count("Interrupted.")) == (130, 1), errors
+    assert took < 3
+    assert "Traceback" not in errors
+    assert list(temporary.glob("cai-*")) == []
+    assert "61.5" not in subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
 
 
 # Prompts, reads and refuses as sudo does, then runs the command as whoever runs the tests.
