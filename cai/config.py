@@ -16,6 +16,7 @@ LONGEST, MOST, LARGEST = 1 << 16, 10_000, 1 << 20
 _TRUE = {"true", "yes", "on", "1", "y", "t"}
 _FALSE = {"false", "no", "off", "0", "n", "f"}
 _CARRIED_BY_NOTHING = re.compile("[\0\ud800-\udfff]")
+_SETTINGS = "`cai path` prints the folder whose roles/*/README.md list all settings"
 _TITLES = {
     "str": "a text",
     "path": "a path",
@@ -121,7 +122,7 @@ def _known(known: dict[str, Option], name: Any, where: str) -> Option:
     elif close:
         hint = "did you mean " + " or ".join(f"`{item}`" for item in close) + "?"
     else:
-        hint = "`cai path` prints the folder whose roles/*/README.md list all settings"
+        hint = _SETTINGS
     raise _bad(f"{where}: there is no setting named {_short(repr(str(name)))}.", hint)
 
 
@@ -212,7 +213,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _bad(message: str, hint: str = "") -> CaiError:
+def _bad(message: str, hint: str = _SETTINGS) -> CaiError:
     return CaiError(message, hint=hint, code=Exit.USAGE)
 
 

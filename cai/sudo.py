@@ -47,9 +47,9 @@ def _ask(prompt: str) -> str:
         if answer.returncode == 0:
             return secret
         if "sudoers" in answer.stderr or "not allowed" in answer.stderr:
-            raise _refused(f"{user} may not use sudo on this machine.", "run it as a user who may, or as root")
+            raise _refused(f"{user} may not use sudo on this machine.", "run `cai setup` as a user who may, or as root")
         sys.stderr.write("Sorry, try again.\n")
-    raise _refused(f"sudo did not accept the password, {_TRIES} times.", "run it again; nothing was changed")
+    raise _refused(f"sudo did not accept the password, {_TRIES} times.", "run `cai setup` again; nothing was changed")
 
 
 def _terminal() -> None:

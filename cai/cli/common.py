@@ -79,7 +79,7 @@ def supported_platform() -> Platform:
     if not platform.supported:
         raise CaiError(
             f"This is {os.uname().sysname}; cai needs macOS, Linux, or Windows with WSL2.",
-            hint="use one of these machines",
+            hint="run `cai setup` on one of these machines",
             code=Exit.PRECONDITION,
         )
     return platform

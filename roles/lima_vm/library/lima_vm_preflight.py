@@ -96,7 +96,7 @@ def architecture(system):
         return "aarch64"
     machine = say("uname", "-m") or platform.machine()
     return MACHINES.get(machine) or refuse(
-        f"The architecture {machine} is not supported; x86_64 or arm64 is needed.", "use a machine of one of these", "unsupported"
+        f"The architecture {machine} is not supported; x86_64 or arm64 is needed.", "use a machine on which `uname -m` says one of these", "unsupported"
     )
 
 

@@ -167,7 +167,7 @@ class Lima:
             self.as_file(text, "validate")
         except LimaError as error:
             raise LimaError(
-                f"Lima does not accept the VM's settings: {error.message}", "look at the lima_vm_* variables that you set", "precondition"
+                f"Lima does not accept the VM's settings: {error.message}", "look at the `lima_vm_*` variables that you set", "precondition"
             ) from error
 
     def write(self, text):

@@ -19,7 +19,7 @@ NAMES = sorted(path.parent.name for path in ROLES.glob("*/tasks"))
 MODULES = sorted(path.stem for path in ROLES.glob("*/library/*.py"))
 SOURCES = sorted([*ROLES.glob("*/library/*.py"), *ROLES.glob("*/module_utils/*.py")])
 FILES = sorted(path for path in ROLES.glob("*/tasks/*.yml"))
-RAISED = {"Failure", "Refusal", "Problem"}
+RAISED = {"Failure", "Refusal", "Problem", "LimaError", "ProofError", "refuse", "fail"}
 FAILURES = {"unsupported", "precondition", "gate", "failed"}
 
 
@@ -221,19 +221,40 @@ def test_every_message_is_a_sentence_and_every_hint_has_a_command(path: Path) ->
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             message, hint = text_of(given.get("msg"), dict(names)), text_of(given.get("hint"), dict(names))
         elif called(node) in RAISED:
-            message = text_of(node.args[0] if node.args else None, dict(names))
-            hint = text_of(node.args[1] if len(node.args) > 1 else None, dict(names))
-            kind = text_of(node.args[2] if len(node.args) > 2 else None, dict(names))
+            arguments = (
+                node.args[1:] if isinstance(node.args[0], ast.Name) and node.args[0].id == "module" else node.args
+            )
+            assert known(arguments[0], dict(names)), where
+            message = text_of(arguments[0], dict(names))
+            hint = text_of(arguments[1] if len(arguments) > 1 else None, dict(names))
+            kind = text_of(arguments[2] if len(arguments) > 2 else None, dict(names))
             assert kind is None or kind in FAILURES, where
         else:
             continue
         if message is not None and message != "{}":
             first = message.splitlines()[0]
-            assert re.match(r"[A-Z{`/]|apt |systemd ", first), (where, first)
+            assert re.match(r"[A-Z{`/]|apt |systemd |macOS ", first), (where, first)
             assert first.endswith((".", ":", "}", "?")), (where, first)
             assert "traceback" not in message.lower(), where
         if hint is not None and hint != "{}":
             assert re.search(r"`[^`]+`", hint), (where, hint)
+
+
+def known(message: ast.AST, names: dict[str, ast.AST]) -> bool:
+    """Whether a message is a text, or one that is checked where it is made."""
+    handed_on = isinstance(message, ast.Attribute) and message.attr in ("message", "strerror")
+    parameter = isinstance(message, ast.Name) and message.id in ("message", "objection", "problem")
+    return text_of(message, names) is not None or handed_on or parameter or ast.unparse(message) == "str(error)"
+
+
+@pytest.mark.parametrize(
+    "file", [*FILES, *sorted(REPOSITORY.glob("playbooks/**/*.yml"))], ids=lambda path: "/".join(path.parts[-3:])
+)
+def test_no_task_refuses_anything_without_a_hint(file: Path) -> None:
+    """The builtin modules can say what is wrong, but not what to type: refusals are made by our modules."""
+    words = {"fail", "assert", "ansible.builtin.fail", "ansible.builtin.assert"}
+    assert not [key for key, _ in everything(load(file)) if key in words]
+    assert not [key for key, _ in everything(load(file)) if key in ("failed_when", "ansible.builtin.shell", "shell")]
 
 
 def test_the_test_above_sees_something() -> None:
