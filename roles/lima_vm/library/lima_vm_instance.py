@@ -7,6 +7,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_lima_drift import drift, keep, steps
+from ansible.module_utils.containai_lima_progress import cache, telling
 from ansible.module_utils.containai_limactl import Lima, LimaError, answers
 
 try:
@@ -41,6 +42,7 @@ options:
   create_timeout: {type: int, default: 3600, description: Seconds for the download of the image.}
   start_timeout: {type: int, default: 1800, description: Seconds for the start.}
   settle: {type: float, default: 15.0, description: Seconds to wait out a transient Broken.}
+  progress: {type: str, default: '', description: File in which the download and the stages of the boot are told.}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
 attributes:
   check_mode: {support: full}
@@ -199,7 +201,8 @@ def converge(module):
         # What a running VM lacks is found out inside it; of any other only the setup's own steps are known.
         guest = params["guest_plan"] if params["state"] == "started" and not running else []
         return {"changed": bool(names), "running": running, "actions": actions + guest, "diff": diff, **state}
-    converger.carry_out(names, write)
+    with telling(params["progress"], os.path.join(lima.dir, "ha.stderr.log"), cache(os.environ, os.path.expanduser("~"))):
+        converger.carry_out(names, write)
     if params["require_socket"] and converger.require_socket():
         actions.append({"verb": "restart", "what": f"Lima VM {lima.name} (its Docker socket was dead)"})
     running = params["state"] == "started" or (status == "Running" and params["state"] == "present")
@@ -225,6 +228,7 @@ def main():
             "create_timeout": {"type": "int", "default": 3600},
             "start_timeout": {"type": "int", "default": 1800},
             "settle": {"type": "float", "default": 15.0},
+            "progress": {"type": "str", "default": ""},
             "report": {"type": "bool", "default": False},
         },
         required_if=[("state", "present", ["config"]), ("state", "started", ["config"])],
