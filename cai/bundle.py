@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import pwd
 import re
 import shutil
 import subprocess
@@ -116,12 +117,9 @@ def _said(command: list[str]) -> str:
 
 def _names() -> dict[str, str]:
     """The names that tell who and where this is."""
-    users = {
-        os.environ.get("USER", ""),
-        os.environ.get("SUDO_USER", ""),
-        os.environ.get("LOGNAME", ""),
-        Path.home().name,
-    }
-    names = dict.fromkeys(users - {"", "root"}, "user")
+    people = {entry.pw_name for entry in pwd.getpwall() if entry.pw_dir.startswith(("/home/", "/Users/"))}
+    users = {*people, *(os.environ.get(name, "") for name in ("USER", "SUDO_USER", "LOGNAME")), Path.home().name}
+    # An image's own user is named as its distribution, which the report has to name.
+    names = dict.fromkeys(users - {"", "root", "ubuntu", "debian"}, "user")
     host = platform.node()
     return {**names, **({host: "host"} if len(host) > 2 and host != "localhost" else {})}

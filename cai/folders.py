@@ -51,9 +51,13 @@ def home() -> Path:
 
 
 def last_run() -> Path | None:
-    """Find the newest run folder."""
-    runs = _runs(state_folder() / "runs")
-    return runs[-1] if runs else None
+    """Find the newest run folder; under sudo, also among those of the user who typed it."""
+    parents = [state_folder()]
+    if sudo_user():
+        with contextlib.suppress(KeyError):
+            parents.append(Path(pwd.getpwnam(sudo_user()).pw_dir, ".local", "state", "containai"))
+    runs = [run for parent in parents for run in _runs(parent / "runs")]
+    return max(runs, key=lambda run: run.name, default=None)
 
 
 def _runs(parent: Path) -> list[Path]:
