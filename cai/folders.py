@@ -127,12 +127,13 @@ def only_run(log: Path) -> Iterator[None]:
 def _machine() -> Iterator[None]:
     """Keep the runs of other users away, `sudo cai` above all.
 
-    A Mac has no such folder, and all that is changed there is the user's own. Stub content changes no machine.
+    On a Mac all that is changed is the user's own, and stub content changes no machine.
     """
     import fcntl
 
+    own = os.uname().sysname == "Darwin" or "CAI_CONTENT" in os.environ
     try:
-        folder = -1 if "CAI_CONTENT" in os.environ else os.open("/run/lock", os.O_RDONLY | os.O_DIRECTORY)
+        folder = -1 if own else os.open("/run/lock", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         folder = -1
     if folder < 0:

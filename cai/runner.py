@@ -24,7 +24,7 @@ Sink = Callable[[events.Item], None]
 # What a program on this machine may need; everything else of the caller's environment stays outside,
 # above all ANSIBLE_*, DOCKER_HOST and DOCKER_CONTEXT, PYTHON*, and whatever secrets it holds.
 KEPT_ENVIRONMENT = re.compile(
-    r"(HOME|USER|LOGNAME|SHELL|PATH|TERM|TZ|TMPDIR|LIMA_HOME|LIMA_[A-Z_]+|HOMEBREW_[A-Z_]+|DOCKER_CONFIG|XDG_[A-Z_]+"
+    r"(HOME|USER|LOGNAME|SHELL|PATH|TERM|TZ|TMPDIR|LIMA_[A-Z_]+|QEMU_SYSTEM_[A-Z0-9_]+|HOMEBREW_[A-Z_]+|DOCKER_CONFIG|XDG_[A-Z_]+"
     r"|SSL_CERT_(FILE|DIR)|SSH_AUTH_SOCK|SUDO_(USER|UID|GID)|WSL[A-Z_]*|((http|https|ftp|all|no)_proxy))",
 )
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}

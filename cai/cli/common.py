@@ -130,7 +130,11 @@ def finish(request: Request, report: Report, page: Callable[[Any, Report], None]
 
     if request.as_json:
         output.print_json(report.document())
-    elif report.exit_code == Exit.OK or report.findings or (request.dry_run and report.exit_code == Exit.FAILED):
+    elif (
+        report.exit_code == Exit.OK
+        or (request.command == "doctor" and report.findings)
+        or (request.dry_run and report.exit_code == Exit.FAILED)
+    ):
         page(output.console(sys.stdout), report)
     errors = output.console(sys.stderr)
     for problem in report.errors:

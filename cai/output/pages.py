@@ -132,6 +132,8 @@ def health(out: Console, report: Report) -> None:
     states = [finding.status for finding in report.findings]
     if report.sick:
         style, verdict = "bold red", f"{count(report.sick, 'part')} of {len(states)} must be mended"
+    elif report.failures:
+        style, verdict = "bold yellow", f"{count(len(states), 'part')} looked at, the others could not be"
     else:
         style, verdict = "bold green", f"Healthy: {count(len(states), 'part')} looked at"
     more = [

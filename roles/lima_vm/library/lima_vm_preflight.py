@@ -40,7 +40,7 @@ EXAMPLES = r"""
     name: containai-secure
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: success, description: parts of a health report, sample: [{part: this machine, status: pass, found: Darwin, hint: ""}]}
+findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: this machine, status: pass, found: Darwin, hint: ""}]}
 host:
   description: what was found
   returned: success
@@ -245,7 +245,7 @@ def main():
     )
     try:
         host = look(module.params, module)
-        module.exit_json(changed=False, host=host, findings=findings(host))
+        module.exit_json(changed=False, host=host, **({"findings": findings(host)} if module.params["report"] else {}))
     except LimaError as error:
         if module.params["report"]:
             module.exit_json(changed=False, host={}, findings=[finding("fail", error.message, error.hint)])

@@ -45,6 +45,7 @@ def says(stderr):
     """The telling text of limactl's log lines: errors when there are any, else the last line."""
     found = re.findall(r'level=(\w+) msg="((?:[^"\\]|\\.)*)"', stderr)
     texts = [text for level, text in found if level in ("error", "fatal")] or [text for _, text in found[-1:]]
+    texts = [text.partition(', body=\\"')[0] for text in texts]  # the page that a server sent instead of the image
     return "\n".join(text.replace('\\"', '"').replace("\\n", "\n") for text in texts) or "\n".join(stderr.strip().splitlines()[-3:])
 
 

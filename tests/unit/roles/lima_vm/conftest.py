@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,8 +19,8 @@ import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-ROLE = Path(__file__).resolve().parents[4] / "roles" / "lima_vm"
-STANDINS = Path(__file__).parent / "standins"
+from .mac import ROLE, SOMEBODY, STANDINS, Mac
+
 if str(ROLE / "module_utils") not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
 
@@ -124,3 +125,15 @@ def instance(run: Run, lima: Standin) -> Run:
 
 
 CONFIG = "images: [{location: /image.qcow2, arch: x86_64}]\ncpus: 2\ndisk: 20GiB\n"
+
+
+@pytest.fixture
+def mac() -> Iterator[Mac]:
+    """A Mac with nothing installed."""
+    if os.geteuid() == 0 and subprocess.run([*SOMEBODY, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("root without user namespaces cannot be an ordinary user here")
+    with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as root:
+        Path(root).chmod(0o755)
+        made = Mac(Path(root))
+        yield made
+        made.end()
