@@ -6,16 +6,17 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
 
 from tests.hosts import paths
 from tests.hosts.doubles import sysbox_deb
-from tests.hosts.shell import HostError, apt_install, say
+from tests.hosts.shell import HostError, apt_install, run, say
 
-from . import accelerator, guest, limactl, scenario
-from .user import temporary
+from . import accelerator, desktop, guest, installed, limactl, reach, refusals, scenario, story
+from .user import User, temporary
 
 NEEDED = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -41,20 +42,21 @@ def missing() -> str:
     return ""
 
 
-def sysbox() -> dict[str, object]:
+def sysbox(room: Path) -> dict[str, object]:
     """Settings of the Sysbox package: a double, or what SYSBOX_DEB names (a path; then its sha256 is taken from it)."""
     given = os.environ.get("SYSBOX_DEB")
+    what = f"the package {given}" if given else "a DOUBLE of the package (its runtime maps user ids; no nested Docker)"
+    say(f"Sysbox: {what}")
     package = Path(given) if given else sysbox_deb.build(paths.CACHE / "vm" / "debs")
-    say(
-        f"Sysbox: {'the package ' + given if given else 'a DOUBLE of the package (its runtime maps user ids; no nested Docker)'}"
-    )
+    package = reach.within_reach(package.resolve(), room)
     return {"sysbox_deb": str(package), "sysbox_sha256": {"amd64": hashlib.sha256(package.read_bytes()).hexdigest()}}
 
 
-def settings() -> dict[str, object]:
-    """The small VM of the tests."""
+def settings(image: guest.Guest, url: str, room: Path) -> dict[str, object]:
+    """The small VM of the tests. Its disk is fetched, as a Mac's is; the kernel is a local file."""
+    local = guest.Guest(image.disk, *(reach.within_reach(path, room) for path in (image.kernel, image.initrd)))
     return {
-        "lima_vm_images": guest.build().images(),
+        "lima_vm_images": local.images(url),
         "lima_vm_cpus": 2,
         "lima_vm_memory": "2GiB",
         "lima_vm_disk": "8GiB",
@@ -62,31 +64,47 @@ def settings() -> dict[str, object]:
         "lima_vm_home_mount": "none",  # Debian's cloud kernel has no 9p
         "lima_vm_extra_config": {"firmware": {"legacyBIOS": True}},
         "docker_engine_source": "distro",
-        **sysbox(),
+        **sysbox(room),
     }
 
 
+def scene(user: User, room: Path, url: str) -> scenario.Scenario:
+    """What the user of the scenario has on his machine: limactl, `cai`, settings, and Docker Desktop's."""
+    image, program = guest.build(), limactl.within_reach(limactl.ensure(), room)
+    environment = {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        **accelerator.environment(user, image.kernel, room),
+    }
+    able = dataclasses.replace(user, env=environment)
+    made = scenario.Scenario(able, installed.python(able, room), settings(image, url, room))
+    desktop.furnish(user.home)
+    if os.geteuid() == 0:
+        run(["chown", "-R", user.name, user.home / ".docker", user.home / ".config"])
+    return made
+
+
 def main() -> int:
+    """Exit code 0 also where the scenario cannot run here, with the reason."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cancelled run takes its VM along, too
+    start = time.monotonic()
     reason = missing()
     if reason:
         say(f"not run: the real-VM scenario ({reason})")
         return 0
+    say(f"limactl, QEMU and the guest image are there after {time.monotonic() - start:.0f} s")
     start = time.monotonic()
-    with temporary() as user:
-        if user.run(["test", "-r", paths.ROOT / "ansible.cfg"]).returncode != 0:
-            say(
-                f"not run: the real-VM scenario ({paths.ROOT} is not readable for ordinary users, and limactl refuses root)"
-            )
-            return 0
-        able = dataclasses.replace(user, env=accelerator.environment(user, guest.build().kernel))
-        scene = scenario.Scenario(able, limactl.ensure(), settings())
-        try:
-            scenario.steps(scene)
-        except HostError as error:
-            say(f"FAILED after {time.monotonic() - start:.0f} s: {error}")
-            return 1
-        finally:
-            scenario.ended(scene, lambda: able.run([scene.limactl, "delete", "-f", scenario.NAME], timeout=120))
+    try:
+        with temporary() as user, refusals.mirror() as server:
+            room = user.home / "room"
+            room.mkdir()
+            made = scene(user, room, server.url)
+            try:
+                story.tell(made, server, guest.build().disk)
+            finally:
+                made.ended()
+    except HostError as error:
+        say(f"FAILED after {time.monotonic() - start:.0f} s: {error}")
+        return 1
     say(f"the real-VM scenario passed in {time.monotonic() - start:.0f} s")
     return 0
 

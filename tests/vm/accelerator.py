@@ -7,7 +7,6 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.hosts import paths
 from tests.hosts.shell import say
 
 from .user import User
@@ -59,14 +58,13 @@ def kvm_works(user: User, kernel: Path) -> bool:
     return b"Kernel panic" in seen
 
 
-def environment(user: User, kernel: Path) -> dict[str, str]:
+def environment(user: User, kernel: Path, room: Path) -> dict[str, str]:
     """What Lima's environment needs here."""
     if kvm_works(user, kernel):
         say("KVM works: the VM runs at full speed")
         return {}
     say("KVM does not work here: the VM is emulated (TCG), about ten times slower")
-    wrapper = paths.CACHE / "vm" / "qemu-tcg"
-    wrapper.parent.mkdir(parents=True, exist_ok=True)
+    wrapper = room / "qemu-tcg"
     wrapper.write_text(_WRAPPER)
     wrapper.chmod(0o755)
     return {"QEMU_SYSTEM_X86_64": str(wrapper)}

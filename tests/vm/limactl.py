@@ -13,10 +13,11 @@ from pathlib import Path
 from tests.hosts import paths
 from tests.hosts.shell import HostError, run, say
 
+from . import reach
+
 VERSION = "v2.2.0"
 MODULE = "github.com/lima-vm/lima/v2"
 PREFIX = paths.CACHE / "lima"
-NOBODY = 65534
 
 
 def ensure() -> Path:
@@ -68,13 +69,18 @@ def _build(limactl: Path, scratch: Path) -> None:
         packed.write(agent.read_bytes())
 
 
+def within_reach(limactl: Path, room: Path) -> Path:
+    """limactl, with the guest agent that it looks for beside itself, where somebody ordinary can run it."""
+    if reach.reachable(limactl):
+        return limactl
+    prefix = reach.within_reach(limactl.parent.parent, room)
+    return prefix / "bin" / limactl.name
+
+
 def call(limactl: Path, home: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
     """Run limactl as somebody ordinary: it refuses root. `home` is a folder that everyone may read."""
     command = [str(limactl), *map(str, argv)]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "LIMA_HOME": str(home / "lima")}
-    if os.geteuid() != 0:
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    os.chown(home, NOBODY, NOBODY)
-    return subprocess.run(
-        command, env=env, capture_output=True, text=True, check=False, user=NOBODY, group=NOBODY, extra_groups=[]
-    )
+    if os.geteuid() == 0:
+        os.chown(home, reach.NOBODY, reach.NOBODY)
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd="/", **reach.as_nobody())

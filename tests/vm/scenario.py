@@ -1,24 +1,21 @@
-"""A real Lima VM: set up by playbooks/macos.yml, used, restarted, broken in several ways, repaired, and removed."""
+"""One user with one Lima VM, and what the story does with them; each way of using them checks how it ends."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from tests.hosts import paths
 from tests.hosts.shell import HostError, say
 
-from .user import User, ansible_playbook
+from .user import User
 
 NAME = "containai-secure"
 CONTEXT = ("docker", "--context", NAME)
@@ -28,62 +25,88 @@ ROOTFS = (
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """How an ansible-playbook run went."""
-
-    code: int
-    changed: int
-    output: str
+def check(condition: bool, what: str) -> None:
+    """Stop with `what` was to be shown."""
+    if not condition:
+        raise HostError(f"not shown: {what}")
 
 
 class Scenario:
-    """One user, one VM."""
+    """The user, his settings file, the installed `cai`, and the VM."""
 
-    def __init__(self, user: User, limactl: Path, settings: dict[str, Any]) -> None:
-        self.user, self.limactl = user, limactl
+    def __init__(self, user: User, python: Path, settings: dict[str, Any]) -> None:
+        self.user, self.python = user, python
         self.folder = user.home / ".lima" / NAME
         self.socket = self.folder / "sock" / "docker.sock"
-        self.settings = user.home / "settings.json"
-        self.settings.write_text(json.dumps({"lima_vm_limactl": str(limactl), **settings}))
-        self.settings.chmod(0o644)
-        self.playbook_command = ansible_playbook(user)
+        self.settings = user.home / ".config/containai/config.yml"
+        self.as_macos = user.home / "as_macos.py"
+        for path, text in (
+            (self.settings, json.dumps(settings, indent=1)),
+            (self.as_macos, Path(__file__).with_name("as_macos.py").read_text()),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.content = Path(user.run([python, "-m", "cai", "path"]).stdout.strip())
+        check((self.content / "playbooks").is_dir(), "`cai path` names the playbooks")
 
-    def playbook(self, name: str, *words: str, expect: int = 0) -> Run:
-        """Run a playbook, show its output, and check how it ends."""
-        command = [
-            *self.playbook_command,
-            paths.ROOT / "playbooks" / f"{name}.yml",
-            "-v",
-            "-e",
-            f"@{self.settings}",
-            *words,
-        ]
-        environment = [f"ANSIBLE_CONFIG={paths.ROOT / 'ansible.cfg'}"]
+    def cai(
+        self,
+        *words: str,
+        expect: int = 0,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        around: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Run the command with its progress in the log; returns its document. `around`: what runs it."""
+        say(f"    $ cai {' '.join(words)}")
+        command: list[str | Path] = [self.python, self.as_macos, *words, "--json", "--verbose"]
+        with (self.user.home / "document.json").open("w+") as document:
+            code, _ = self._show(command, environment, around, stdout=document, stderr=subprocess.PIPE)
+            document.seek(0)
+            text = document.read()
+        check(code == expect, f"`cai {' '.join(words)}` exited {code}, not {expect}")
+        result: dict[str, Any] = json.loads(text)
+        return result
+
+    def ansible(self, playbook: str, *words: str) -> int:
+        """Run a playbook as an ops team does; returns how much it changed."""
+        words = (f"playbooks/{playbook}.yml", "-v", "-e", f"@{self.settings}", *words)
+        say(f"    $ ansible-playbook {' '.join(words)}")
+        command: list[str | Path] = [self.python, "-m", "ansible", "playbook", *words]
+        environment = {"ANSIBLE_CONFIG": str(self.content / "ansible.cfg")}
+        code, text = self._show(command, environment, (), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        check(code == 0, f"playbooks/{playbook}.yml ended with {code}")
+        return sum(map(int, re.findall(r"changed=(\d+)", text)))
+
+    def _show(
+        self, command: Sequence[str | Path], environment: Mapping[str, str], around: Sequence[str], **pipes: Any
+    ) -> tuple[int, str]:
+        """Run a program and print its piped output as it comes; returns its exit code and that output."""
+        settings = [f"{key}={value}" for key, value in environment.items()]
+        words = [*around, *self.user.command(["env", *settings, *command])]
         kept = []
         with subprocess.Popen(
-            self.user.command(["env", *environment, *map(str, command)]), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace",
-        ) as process:  # fmt: skip
-            for line in process.stdout or ():
+            words, cwd=self.content, stdin=subprocess.DEVNULL, text=True, errors="replace", **pipes
+        ) as process:
+            for line in process.stderr or process.stdout or ():
                 print(f"    {line}", end="", flush=True)
                 kept.append(line)
-        output = "".join(kept)
-        if process.returncode != expect:
-            raise HostError(f"playbooks/{name}.yml {' '.join(words)} ended with {process.returncode}, not {expect}")
-        return Run(process.returncode, sum(map(int, re.findall(r"changed=(\d+)", output))), output)
+        return process.returncode, "".join(kept)
 
-    def lima(self, *words: str, timeout: float = 900) -> str:
-        say(f"    $ limactl {' '.join(words)}")
-        done = self.user.run([self.limactl, *words], timeout=timeout)
+    def type(self, line: str, timeout: float = 1500) -> str:
+        """What a user types into his shell, such as a hint of ours."""
+        say(f"    $ {line}")
+        done = self.user.run(["sh", "-c", line], timeout=timeout)
         say("    " + (done.stdout + done.stderr).strip().replace("\n", "\n    "))
-        check(done.returncode == 0, f"limactl {words[0]} exited {done.returncode}")
+        check(done.returncode == 0, f"`{line}` exited {done.returncode}")
         return done.stdout
 
     def status(self) -> str:
-        return next((json.loads(line)["status"] for line in self.lima("list", "--format", "json").splitlines()), "none")
+        """What limactl says of the VM."""
+        lines = self.type("limactl list --format json").splitlines()
+        return next((json.loads(line)["status"] for line in lines if json.loads(line)["name"] == NAME), "none")
 
     def docker(self, *words: str, stdin: bytes = b"") -> str:
+        """The docker CLI with our context."""
         done = self.user.run([*CONTEXT, *words], timeout=180, stdin=stdin)
         check(done.returncode == 0, f"docker {words[0]} failed: {done.stderr.strip()}")
         return done.stdout
@@ -95,130 +118,16 @@ class Scenario:
         check(info["DefaultRuntime"] == "runc", "runc is the default runtime")
         rootfs = subprocess.run(["sh", "-c", ROOTFS], capture_output=True, check=False).stdout
         self.docker("import", "-", "scenario", stdin=rootfs)
-        inside = self.docker(
-            "run", "--rm", "--network", "none", "--runtime", "sysbox-runc", "scenario", "/bin/cat", "/proc/self/uid_map"
-        ).split()
-        outside = self.docker("run", "--rm", "--network", "none", "scenario", "/bin/cat", "/proc/self/uid_map").split()
+        command = ("scenario", "/bin/cat", "/proc/self/uid_map")
+        inside = self.docker("run", "--rm", "--network", "none", "--runtime", "sysbox-runc", *command).split()
+        outside = self.docker("run", "--rm", "--network", "none", *command).split()
         say(f"    uid_map under sysbox-runc: {inside}, under runc: {outside}")
-        check(
-            outside == ["0", "0", "4294967295"] and inside != outside,
-            "the Sysbox container has a user namespace of its own",
-        )
+        own = outside == ["0", "0", "4294967295"] and len(inside) == 3 and inside != outside
+        check(own, "the Sysbox container has a user namespace of its own")
 
-    def processes(self) -> list[int]:
-        return [int(path.read_text()) for path in self.folder.glob("*.pid")]
-
-
-def check(condition: bool, what: str) -> None:
-    """Stop with `what` was to be shown."""
-    if not condition:
-        raise HostError(f"not shown: {what}")
-
-
-def desktop_home(home: Path, owner: str) -> None:
-    """A home in which Docker Desktop is in use."""
-    name = "desktop-linux"
-    meta = home / ".docker/contexts/meta" / hashlib.sha256(name.encode()).hexdigest()
-    meta.mkdir(parents=True)
-    endpoint = {
-        "Name": name,
-        "Metadata": {"Description": "Docker Desktop"},
-        "Endpoints": {"docker": {"Host": f"unix://{home}/.docker/run/docker.sock"}},
-    }
-    (meta / "meta.json").write_text(json.dumps(endpoint))
-    (home / ".docker/config.json").write_text(
-        '{\n\t"auths": {},\n\t"credsStore": "desktop",\n\t"currentContext": "desktop-linux"\n}'
-    )
-    (home / ".docker/daemon.json").write_text('{"builder":{"gc":{"enabled":true}}}')
-    subprocess.run(["chown", "-R", owner, str(home / ".docker")], check=True)
-
-
-def desktop_state(home: Path) -> dict[str, str]:
-    """Everything of Docker's in the home but our context, byte for byte, with mode and time."""
-    ours = hashlib.sha256(NAME.encode()).hexdigest()
-    files = [path for path in sorted((home / ".docker").rglob("*")) if path.is_file() and ours not in str(path)]
-    return {
-        str(path): f"{path.stat().st_mode:o} {path.stat().st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        for path in files
-    }
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    start = time.monotonic()
-    say(f"\n=== {title}")
-    yield
-    say(f"=== done in {time.monotonic() - start:.0f} s")
-
-
-def steps(scene: Scenario) -> None:
-    """The whole story, in order."""
-    home = scene.user.home
-    desktop_home(home, scene.user.name)
-    before = desktop_state(home)
-    with step("the dry run on a machine without a VM tells everything and makes nothing"):
-        plan = scene.playbook("macos", "--check", "--diff")
-        check(
-            all(word in plan.output for word in ("Sysbox", "docker.service in the VM", "minimumLimaVersion")),
-            "the plan holds the VM and its inside",
-        )
-        check(not (home / ".lima").exists(), "no LIMA_HOME was made")
-    with step("the first run creates the VM; the socket works on the first boot"):
-        check(scene.playbook("macos").changed > 0, "something changed")
-        scene.use()
-    with step("the second run changes nothing"):
-        _unchanged(scene)
-    with step("limactl stop and start, without cai"):
-        scene.lima("stop", NAME)
-        scene.lima("start", "--tty=false", "--timeout", "20m", NAME, timeout=1300)
-        scene.use()
-    with step("drift: edited cpus and a stopped VM"):
-        scene.lima("stop", NAME)
-        _edit(scene.folder / "lima.yaml", "cpus: 2", "cpus: 1")
-        _repaired(scene)
-        check("cpus: 2" in (scene.folder / "lima.yaml").read_text(), "the edit is undone")
-    with step("drift: a killed host agent"):
-        os.kill(int((scene.folder / "ha.pid").read_text()), signal.SIGKILL)
-        _repaired(scene)
-    with step("drift: a removed socket"):
-        scene.socket.unlink()
-        _repaired(scene)
-    with step("the dry run looks into the running VM"):
-        check(scene.playbook("macos", "--check", "--diff").changed == 0, "nothing would change")
-    with step("the health report"):
-        check("forwarded socket" in scene.playbook("doctor-macos").output, "the report holds the socket")
-    with step("uninstall stops the VM and keeps it; purge deletes it"):
-        scene.playbook("uninstall-macos")
-        check(scene.status() == "Stopped", "the VM is kept")
-        scene.playbook("uninstall-macos", "-e", "cai_purge=true")
-        check(not scene.folder.exists(), "the VM is gone")
-    check(desktop_state(home) == before, "Docker Desktop's files are as they were")
-
-
-def _edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    check(old in text, f"{path} holds {old!r}")
-    path.write_text(text.replace(old, new))
-
-
-def _unchanged(scene: Scenario) -> None:
-    agent, written = (scene.folder / "ha.pid").read_text(), (scene.folder / "lima.yaml").stat().st_mtime_ns
-    check(scene.playbook("macos").changed == 0, "changed=0")
-    check((scene.folder / "ha.pid").read_text() == agent, "the VM was not restarted")
-    check((scene.folder / "lima.yaml").stat().st_mtime_ns == written, "lima.yaml was not written")
-
-
-def _repaired(scene: Scenario) -> None:
-    run = scene.playbook("macos")  # ends with a Sysbox container, run from here
-    check(run.changed > 0, "the run repaired something")
-    check("sysbox-runc" in scene.docker("info"), "the engine answers")
-
-
-def ended(scene: Scenario, delete: Callable[[], Any]) -> None:
-    """Leave no VM behind, whatever happened."""
-    delete()
-    for pid in scene.processes():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    def ended(self) -> None:
+        """Leave no VM behind, whatever happened."""
+        self.user.run(["limactl", "delete", "-f", NAME], timeout=120)
+        for path in self.folder.glob("*.pid"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(path.read_text()), signal.SIGKILL)

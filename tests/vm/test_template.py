@@ -58,7 +58,9 @@ def lima() -> Iterator[tuple[Path, Path]]:
     with tempfile.TemporaryDirectory(prefix="cai-lima-") as folder:
         Path(folder).chmod(0o755)
         (Path(folder) / "ca.pem").write_text(CA)
-        yield program, Path(folder)
+        room = Path(folder) / "room"
+        room.mkdir()
+        yield limactl.within_reach(program, room), Path(folder)
 
 
 def validate(lima: tuple[Path, Path], *texts: str) -> None:

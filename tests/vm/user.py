@@ -8,7 +8,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,17 +81,3 @@ def _leave(name: str) -> None:
             return
         time.sleep(0.5)
     say(f"the user {name} could not be removed: run `userdel {name}`")
-
-
-def ansible_playbook(user: User) -> list[str | Path]:
-    """An ansible-playbook that this user may run; a Python below root's home is none, so a venv is made of the system's."""
-    own = [sys.executable, "-m", "ansible", "playbook"]
-    if user.run([*own, "--version"]).returncode == 0:
-        return list(own)
-    venv = paths.CACHE / "vm" / "venv"
-    python = venv / "bin" / "python"
-    if user.run([python, "-m", "ansible", "playbook", "--version"]).returncode != 0:
-        say(f"{sys.executable} is not for ordinary users: making a venv of the system's Python")
-        run(["/usr/bin/python3", "-m", "venv", "--clear", "--without-pip", venv])
-        run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "ansible-core>=2.18,<2.21"])
-    return [python, "-m", "ansible", "playbook"]
