@@ -24,6 +24,7 @@ NEEDED = {
     "ssh": "openssh-client",
     "docker": "docker.io",
     "mmdebstrap": "mmdebstrap",
+    "ps": "procps",
 }
 
 

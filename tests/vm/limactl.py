@@ -28,7 +28,7 @@ def ensure() -> Path:
     limactl, stamp = PREFIX / "bin" / "limactl", PREFIX / "VERSION"
     if stamp.exists() and stamp.read_text() == VERSION:
         return limactl
-    if not shutil.which("go"):
+    if not _go():
         raise HostError("no real limactl: Go is not installed (or set LIMACTL to one)")
     start = time.monotonic()
     say(f"building limactl {VERSION} and its guest agent (about two minutes)")
@@ -40,6 +40,11 @@ def ensure() -> Path:
     return limactl
 
 
+def _go() -> str:
+    """Path of Go, which its own installer puts where PATH need not lead; "" where there is none."""
+    return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin") or ""
+
+
 def _build(limactl: Path, scratch: Path) -> None:
     limactl.parent.mkdir(parents=True, exist_ok=True)
     env = {
@@ -48,7 +53,7 @@ def _build(limactl: Path, scratch: Path) -> None:
         "GOFLAGS": "-modcacherw -mod=readonly",
     }
     # Not `go install MODULE@VERSION`: that also asks for the list of all versions, which not every module proxy has.
-    download = run(["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"], env=env, check=False, timeout=300)
+    download = run([_go(), "mod", "download", "-json", f"{MODULE}@{VERSION}"], env=env, check=False, timeout=300)
     try:
         source = json.loads(download.stdout)["Dir"]
     except (ValueError, KeyError) as error:
@@ -56,10 +61,10 @@ def _build(limactl: Path, scratch: Path) -> None:
             f"no real limactl: its source cannot be had: {(download.stdout + download.stderr).strip()[-300:]}"
         ) from error
     flags = ["-ldflags", f"-s -w -X {MODULE}/pkg/version.Version={VERSION}"]
-    run(["go", "-C", source, "build", *flags, "-o", limactl, "./cmd/limactl"], env=env, timeout=1200)
+    run([_go(), "-C", source, "build", *flags, "-o", limactl, "./cmd/limactl"], env=env, timeout=1200)
     agent = scratch / "lima-guestagent"
     run(
-        ["go", "-C", source, "build", *flags, "-o", agent, "./cmd/lima-guestagent"],
+        [_go(), "-C", source, "build", *flags, "-o", agent, "./cmd/lima-guestagent"],
         env={**env, "CGO_ENABLED": "0"},
         timeout=600,
     )
