@@ -107,7 +107,7 @@ class Lima:
 
     def run(self, *argv, timeout=120, check=True):
         """Run limactl; its output is kept in `log`. Raises LimaError with what it said, when `check`."""
-        command = shlex.join(["limactl", *argv])
+        command, short = shlex.join(["limactl", *argv]), f"limactl {argv[0]}"  # whose file is gone when a message is read
         try:
             done = subprocess.run(
                 [self.limactl, *argv],
@@ -120,13 +120,13 @@ class Lima:
                 timeout=timeout,
             )
         except subprocess.TimeoutExpired as error:
-            raise LimaError(f"`{command}` did not end within {timeout} seconds.", self.hint("timeout")) from error
+            raise LimaError(f"`{short}` did not end within {timeout} seconds.", self.hint("timeout")) from error
         except OSError as error:
             raise LimaError(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
         if argv[0] != "list":
             self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
         if check and done.returncode != 0:
-            raise LimaError(f"`{command}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
+            raise LimaError(f"`{short}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
         return done
 
     def hint(self, text):
