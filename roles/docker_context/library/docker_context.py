@@ -87,6 +87,14 @@ class Contexts:
         except (OSError, ValueError, AttributeError):
             return "default"
 
+    def erase(self, name):
+        """Remove a damaged context's own two folders as the user: `docker context rm` wants to read it first, even with --force."""
+        key = hashlib.sha256(name.encode()).hexdigest()
+        folders = [os.path.join(self.folder, "contexts", part, key) for part in ("meta", "tls")]
+        subprocess.run(
+            ["rm", "-rf", "--", *folders], capture_output=True, cwd="/", env=self.environment, stdin=subprocess.DEVNULL, check=False, **self.identity
+        )
+
     def tidy(self):
         """Remove the folders that the CLI made for its first context, where nothing is in them."""
         for part in ("contexts/meta", "contexts/tls", "contexts", ""):
@@ -132,14 +140,17 @@ def decide(there, wanted, state):
     return None if there == wanted else "update"
 
 
-def carry_out(contexts, step, name, params):
+def carry_out(contexts, step, name, there, params):
     flags = ["--description", params["description"], "--docker", f"host={params['endpoint']}"]
     if step in ("remove", "replace"):
         if contexts.active() == name:
             raise Failure(
                 f"The context {name} is the active one, which docker does not remove.", "run `docker context use default`, then try again", "precondition"
             )
-        contexts.docker("rm", "--force", name)
+        if there == {}:
+            contexts.erase(name)
+        else:
+            contexts.docker("rm", "--force", name)
     if step in ("create", "replace"):
         contexts.docker("create", name, *flags)
     elif step == "update":
@@ -188,7 +199,7 @@ def main():
         if params["report"]:
             module.exit_json(changed=False, findings=[finding(name, there, step)])
         if step and not module.check_mode:
-            carry_out(contexts, step, name, params)
+            carry_out(contexts, step, name, there, params)
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:

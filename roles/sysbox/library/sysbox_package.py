@@ -175,7 +175,7 @@ def report(params):
     step, _ = decide(params, current, finished)
     if current is None:
         return {"findings": [finding("Sysbox", "fail", "Sysbox is not installed", "run `cai setup`")], "ready": False}
-    found = f"Sysbox {current}" + ("" if finished else ", half installed")
+    found = f"Sysbox {current}" + ("" if finished else ", incomplete")
     findings = [finding("Sysbox", "fail", f"{found}; {params['version']} is needed", "run `cai setup`") if step else finding("Sysbox", "pass", found)]
     idle = idle_units()
     if idle:

@@ -17,6 +17,7 @@ from ansible.module_utils.containai_progress import followed, size, tell
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
+PROGRAMS = ("/usr/bin/sysbox-runc", "/usr/bin/sysbox-mgr", "/usr/bin/sysbox-fs")
 APT_WAIT_SECONDS = 300
 LARGEST = 512 << 20
 DOCKER_SETTINGS, SCRATCH = "/etc/docker", "/run"
@@ -119,12 +120,12 @@ def plain_version(text):
 
 
 def installed():
-    """Return (version, whether dpkg finished with it), or (None, True) where it is not installed."""
+    """Return (version, whether it is whole: dpkg finished, and its programs are there), or (None, True) where it is not installed."""
     result = run(["dpkg-query", "-W", "-f", "${Version}\t${Status}", PACKAGE])
     version, _, status = result.stdout.partition("\t")
     if result.returncode != 0 or status.endswith(("not-installed", "config-files")):
         return None, True
-    return plain_version(version), status == "install ok installed"
+    return plain_version(version), status == "install ok installed" and all(map(os.path.exists, PROGRAMS))
 
 
 def newer(one, other):

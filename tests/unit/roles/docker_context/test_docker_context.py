@@ -32,6 +32,7 @@ if word != "context":
 if verb == "rm":
     if not os.path.exists(folder):
         sys.exit(f"context {name!r} does not exist")
+    json.load(open(meta))["Endpoints"]["docker"]["Host"]  # Docker 20.10 reads it, even with --force
     shutil.rmtree(folder)
     sys.exit(0)
 if (verb == "create") == os.path.exists(folder):
@@ -56,6 +57,7 @@ def module(
         commands.link("docker")
     else:
         commands.add("docker", STAND_IN, python=True)
+    commands.link("rm")
     monkeypatch.setattr(loaded, "PATH", commands.path)
     return loaded
 
@@ -136,7 +138,8 @@ def test_only_the_description_drifted(module: ModuleType, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[]", "null", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}']
+    "damage",
+    ["", "{", "[]", "null", "nonsense", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}'],
 )
 def test_a_damaged_one_is_made_anew(module: ModuleType, home: Path, damage: str) -> None:
     run_module(module, **WANTED)
@@ -144,6 +147,13 @@ def test_a_damaged_one_is_made_anew(module: ModuleType, home: Path, damage: str)
     answer = run_module(module, **WANTED)
     assert answer["changed"]
     assert stored(home) == (WANTED["endpoint"], WANTED["description"])
+
+
+def test_a_damaged_one_is_taken_away(module: ModuleType, home: Path) -> None:
+    run_module(module, **WANTED)
+    meta_file(home).write_text("nonsense")
+    assert run_module(module, name=NAME, state="absent")["changed"]
+    assert not meta_file(home).parent.exists()
 
 
 def test_check_mode_says_it_and_does_nothing(module: ModuleType, home: Path, commands: Commands) -> None:

@@ -110,6 +110,8 @@ def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(tmp_path / "etc-docker"))
     monkeypatch.setattr(deb, "SCRATCH", str(tmp_path / "run"))
+    monkeypatch.setattr(deb, "PROGRAMS", (str(tmp_path / "sysbox-runc"),))
+    (tmp_path / "sysbox-runc").touch()
     monkeypatch.setattr(sysbox_host, "SUBIDS", (str(tmp_path / "subuid"), str(tmp_path / "subgid")))
     return loaded
 
@@ -319,6 +321,16 @@ def test_a_dry_run_without_the_right_to_ask_goes_on(
 
     monkeypatch.setattr(sysbox_host, "ask", refuse)  # root may ask any socket, so the kernel does not refuse it here
     assert ("change", "Sysbox 0.7.1 (upgrade of 0.7.0)") in run_module(module, check_mode=True, **parameters).actions
+
+
+def test_a_program_that_is_gone_brings_the_package_again(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(module, **parameters)
+    (tmp_path / "sysbox-runc").unlink()
+    (finding, *_) = run_module(module, report=True, **parameters)["findings"]
+    assert (finding["status"], finding["found"]) == ("fail", "Sysbox 0.7.1, incomplete; 0.7.1 is needed")
+    assert ("change", "Sysbox 0.7.1 (repair of 0.7.1)") in run_module(module, **parameters).actions
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
