@@ -20,6 +20,7 @@ description:
 options:
   data_root: {type: path, required: true, description: The engine's data.}
   purge: {type: bool, default: false, description: Remove the data too.}
+  daemon_json: {type: path, default: /etc/docker/daemon.json, description: "Not told in check mode: the step before, which takes the runtime out, told it."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -35,6 +36,7 @@ notes: {type: list, elements: str, returned: always, description: what was left 
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
 DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables", "iproute2"}
 
 # Debian's docker.io, when purged, empties /var/lib/docker and unmounts whatever begins with that path: our data root, and all of a Docker that somebody
@@ -68,17 +70,23 @@ class Removal:
         self.actions.append({"verb": verb, "what": what})
 
     def give_back_file(self, path, entry):
-        now = read(path)
+        try:
+            now = read(path)
+            before = read(entry["backup"]) if entry.get("backup") else None
+        except PermissionError:
+            if not self.dry:
+                raise
+            self.did("remove" if entry.get("before") is None else "change", path)  # what root will find, if nobody edited it
+            return
         if now is None:
             return
         if sha256(now) not in (entry.get("after"), entry.get("before")):
             self.notes.append(f"{path} was edited since setup and is left as it is.")
             return
-        before = read(entry["backup"]) if entry.get("backup") else None
         if entry.get("before") not in (None, digest(before)):
             self.notes.append(f"{path} is left as it is: what stood there before setup is not in {entry.get('backup')} any more.")
             return
-        if now == before:
+        if now == before or (self.dry and path == self.module.params["daemon_json"]):  # the step that takes the runtime out has told it
             return
         self.did("remove" if before is None else "change", path)
         self.diff.append(
@@ -93,7 +101,7 @@ class Removal:
 
     def remove_packages(self):
         present = set(run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
-        ours = sorted(set(self.record.data.get("packages", [])) & present)
+        ours = sorted(set(self.record.data.get("packages", [])) & present - {SYSBOX})
         if run("systemctl", "is-enabled", "docker.service").stdout.strip() == "enabled" or run("systemctl", "is-active", "docker.service").returncode == 0:
             if set(ours) & DOCKER:
                 self.notes.append("docker.service is in use by now, so Docker's packages stay.")
@@ -136,6 +144,8 @@ class Removal:
                 if not self.dry:
                     run("userdel", user)
         for group in self.record.data.get("groups", []):
+            if group in self.record.data.get("users", []) and self.dry:
+                continue  # goes with its user
             if run("getent", "group", group).returncode == 0:
                 self.did("remove", f"group {group}")
                 if not self.dry:
@@ -174,7 +184,11 @@ class Removal:
 
 def main():
     module = AnsibleModule(
-        argument_spec={"data_root": {"type": "path", "required": True}, "purge": {"type": "bool", "default": False}},
+        argument_spec={
+            "data_root": {"type": "path", "required": True},
+            "purge": {"type": "bool", "default": False},
+            "daemon_json": {"type": "path", "default": "/etc/docker/daemon.json"},
+        },
         supports_check_mode=True,
     )
     removal = Removal(module)

@@ -105,6 +105,39 @@ def test_files_go_back_to_what_they_were(module: ModuleType, host: Host, tmp_pat
     assert ("change", str(changed)) in answer.actions
 
 
+def test_a_dry_run_tells_nothing_twice(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    """The file's runtime and the package of Sysbox go in steps of their own before; a group goes with its user."""
+    settings = tmp_path / "daemon.json"
+    made(settings, None, b"{}")
+    host.packages.write_text("libc6\ndocker.io\nsysbox-ce\n")
+    note(packages=["docker.io", "sysbox-ce"], users=["sysbox"], groups=["sysbox", "docker"])
+    told = remove(module, host, check_mode=True, daemon_json=str(settings)).actions
+    assert ("remove", "packages: docker.io") in told
+    assert ("remove", "group docker") in told
+    assert not [what for _, what in told if what in (str(settings), "group sysbox") or "sysbox-ce" in what]
+
+
+@pytest.mark.parametrize(("before", "verb"), [(None, "remove"), (b"theirs", "change")])
+def test_a_dry_run_that_may_not_read_tells_the_rest_too(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, verb: str
+) -> None:
+    secret, plain = tmp_path / "a-secret", tmp_path / "b-plain"
+    made(secret, before, b"ours")
+    made(plain, None, b"ours")
+    real = module.read
+
+    def read(path: str) -> bytes | None:
+        if path == str(secret):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(module, "read", read)
+    answer = remove(module, host, check_mode=True)
+    assert (verb, str(secret)) in answer.actions
+    assert ("remove", str(plain)) in answer.actions
+    assert answer.warned == ""
+
+
 def test_without_a_record_nothing_is_removed(module: ModuleType, host: Host) -> None:
     answer = remove(module, host)
     assert not answer["changed"]
