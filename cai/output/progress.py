@@ -61,6 +61,8 @@ class View:
                 self._warn(item.text)
 
     def _begin(self, step: events.Step) -> None:
+        if step.quiet:
+            return
         self._task, self._since = step.name, time.monotonic()
         if self.progress:
             self.progress.unlink(missing_ok=True)  # the step before may have left its last word

@@ -100,6 +100,8 @@ def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, mo
     assert view._line().plain[2:] == "Download the package  39%, 12.1 of 31.0 MB\\x1b[2J  1m 12s"
     view.show(events.Step("running", "Install it"))
     assert view._line().plain[2:] == "Install it  0s"
+    view.show(events.Step("running", "Validating arguments against a spec", quiet=True))
+    assert view._line().plain[2:] == "Install it  0s"
 
 
 @pytest.mark.parametrize(("width", "shown"), [(70, "  44%, unpacking docker.io"), (44, "  44%"), (35, "")])
