@@ -27,18 +27,9 @@ root=$1
 : >"$root/etc/machine-id"
 printf 'LANG=C.UTF-8\n' >"$root/etc/default/locale"
 printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
-# Only the steps of cloud-init that Lima's seed needs: each other one is a module to import at every boot, which emulation makes long.
-cat >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg" <<'CFG'
-datasource_list: [NoCloud]
-cloud_init_modules: [bootcmd, write_files, growpart, resizefs, mounts, set_hostname, update_etc_hosts, ca_certs, users_groups, ssh]
-cloud_config_modules: [locale, timezone, runcmd]
-cloud_final_modules: [write_files_deferred, scripts_per_once, scripts_per_boot, scripts_per_instance, scripts_user, final_message]
-CFG
-mkdir -p "$root/etc/systemd/journald.conf.d"
-printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/test-guest.conf"
+printf 'datasource_list: [NoCloud]\n' >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg"
 chroot "$root" systemctl enable systemd-networkd systemd-resolved >/dev/null 2>&1
-chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \
-  e2scrub_reap systemd-binfmt systemd-pstore modprobe@configfs modprobe@efi_pstore modprobe@drm >/dev/null 2>&1
+chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer >/dev/null 2>&1
 # Sysbox's units give up after 10 s, which an emulated boot may take.
 for unit in sysbox-fs sysbox-mgr; do
   mkdir -p "$root/etc/systemd/system/$unit.service.d"
