@@ -7,9 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
@@ -209,9 +207,10 @@ def start(sandbox, **environment):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("phase", ["starting", "step"])
 def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sandbox, number, phase):
-    others = list(Path(tempfile.gettempdir()).glob("ansible_pretend_payload_*"))
+    temporary = sandbox.home / "tmp"
+    temporary.mkdir()
     sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.25}\n")
-    with start(sandbox) as run:
+    with start(sandbox, TMPDIR=str(temporary)) as run:
         if phase == "step":
             assert "Begin" in run.stdout.readline()
             time.sleep(1)
@@ -227,7 +226,7 @@ def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sand
     listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
     assert str(sandbox.content) not in listed
     assert "61.25" not in listed
-    assert not [path for path in Path(tempfile.gettempdir()).glob("ansible_pretend_payload_*") if path not in others]
+    assert list(temporary.iterdir()) == []
     sandbox.tasks("- name: Look at the machine\n  pretend:\n")
     assert sandbox.cai("setup").returncode == 0
 
