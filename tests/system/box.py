@@ -150,6 +150,10 @@ class Box:
 
     def person(self, *arguments: str, user: str = "dev", size: tuple[int, int] = (40, 100)) -> Any:
         """Run cai on a terminal of its own."""
+        return self.terminal(f"{VENV}/bin/cai", *arguments, user=user, size=size)
+
+    def terminal(self, *argv: str, user: str = "dev", size: tuple[int, int] = (40, 100)) -> Any:
+        """Run a command on a terminal of its own."""
         address = engine.docker_host()
         words = [*(["-H", address] if address else []), "exec", "-it", host.container(self.name), *SERVICE]
         words += [
@@ -157,8 +161,7 @@ class Box:
             "--pty",
             "--setenv=TERM=xterm-256color",
             "--setenv=NO_COLOR=1",
-            f"{VENV}/bin/cai",
-            *arguments,
+            *argv,
         ]
         return pexpect.spawn("docker", words, encoding="utf-8", timeout=LIMIT, dimensions=size)
 
