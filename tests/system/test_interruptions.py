@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
 import time
 
 import pexpect
 import pytest
 
-from tests.hosts import engine, host
+from tests.hosts import host
 from tests.system import snapshot
-from tests.system.box import SERVICE, VENV, Box
+from tests.system.box import VENV, Box
+from tests.system.running import Running
 
-# Finds who is to die below the unit's main process, and kills it.
-REAPER = r"""
-import os, signal, subprocess, sys, time
-unit, victim = sys.argv[1:]
-main = int(subprocess.run(["systemctl", "show", "-p", "MainPID", "--value", unit], capture_output=True, text=True).stdout)
-def table():
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
-            words = open(f"/proc/{pid}/cmdline").read().replace("\0", " ")
-            found[int(pid)] = (int(fields[1]), words, os.stat(f"/proc/{pid}").st_uid)
-        except OSError:
-            pass
-    return found
-def below(processes, pid):
-    level = [pid]
-    while level:
-        level = [child for child, (above, _, _) in processes.items() if above in level]
-        yield from level
-end = time.time() + 5
-while time.time() < end:
-    processes = table()
-    pids = list(below(processes, main))
-    if victim == "cai":
-        chosen = [main]
-    elif victim == "ansible":
-        chosen = [pid for pid in pids if "ansible playbook" in processes[pid][1]][:1]
-    else:  # the module: root's, below sudo
-        chosen = [pid for pid in pids if processes[pid][2] == 0 and "python3" in processes[pid][1] and "sudo" not in processes[pid][1] and "sh -c" not in processes[pid][1]][:1]
-    if chosen:
-        os.kill(chosen[0], signal.SIGKILL)
-        print("killed", chosen[0], processes.get(chosen[0], ("", "?", 0))[1][:100])
-        sys.exit(0)
-    time.sleep(0.01)
-sys.exit("nobody to kill")
-"""
-numbers = itertools.count(1)
 PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
     "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Merge the Sysbox runtime into daemon.json",
     "Start the secure engine", "Verify the isolation of a Sysbox container", "Create the docker context",
@@ -60,50 +21,12 @@ STRAYS = "pgrep -af '[a]nsible playbook'"
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("killed")
-    made.write("/opt/reaper.py", REAPER)
-    return made
+    return hosts("killed")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pristine(box):
     return box.snapshot()
-
-
-class Running:
-    """A setup that has begun."""
-
-    def __init__(self, box: Box, *arguments: str) -> None:
-        self.box, self.unit = box, f"run-{next(numbers)}"
-        address = engine.docker_host()
-        words = [
-            "docker",
-            *(["-H", address] if address else []),
-            "exec",
-            host.container(box.name),
-            *SERVICE,
-            "--uid=dev",
-            "--pipe",
-        ]
-        # KillMode=process: systemd must not tidy up behind a killed process, which nobody does on a terminal.
-        words += [f"--unit={self.unit}", "-p", "KillMode=process", f"{VENV}/bin/cai", "setup", "--verbose", *arguments]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.said = ""
-
-    def until(self, text: str) -> None:
-        for line in self.process.stdout or ():
-            self.said += line
-            if text in line:
-                return
-        raise AssertionError(f"no {text!r} in:\n{self.said}")
-
-    def kill(self, victim: str) -> str:
-        return self.box.run("python3", "-IS", "/opt/reaper.py", f"{self.unit}.service", victim).strip()
-
-    def end(self) -> int:
-        out, _ = self.process.communicate(timeout=200)
-        self.said += out
-        return self.process.returncode
 
 
 def leftovers(box: Box) -> str:
@@ -136,8 +59,7 @@ def test_after_a_killed_run_the_next_one_succeeds(box: Box, pristine, victim, st
     running.until(f"{step}] ")
     if victim == "machine":
         print(f"rebooted in {host.reboot(box.name):.1f} s")
-        running.process.kill()
-        running.process.communicate()
+        running.abandon()
     else:
         print(running.kill(victim))
         code = running.end()

@@ -4,35 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system import snapshot
+from tests.system import servers, snapshot
 from tests.system.box import Box, quoted
 
-SERVER = r"""
-import http.server, pathlib, sys, time
-deb = pathlib.Path(sys.argv[1]).read_bytes()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        kind = self.path.strip("/").partition("/")[0]
-        if kind.isdigit():
-            self.send_error(int(kind))
-        elif kind == "loop":
-            self.send_response(302)
-            self.send_header("Location", self.path)
-            self.end_headers()
-        elif kind == "hang":
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(deb)))
-            self.end_headers()
-            time.sleep(600)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(deb)))
-            self.end_headers()
-            self.wfile.write({"cut": deb[:1000], "page": b"<html>".ljust(len(deb))}.get(kind, deb))
-    def log_message(self, *words):
-        pass
-http.server.ThreadingHTTPServer(("127.0.0.1", 8765), Handler).serve_forever()
-"""
 VERSION = "dpkg-query -W -f '${Version}' sysbox-ce"
 
 
@@ -119,28 +93,12 @@ def test_a_runtime_that_does_not_isolate_fails_the_run(box: Box, packages):
 
 @pytest.fixture(scope="module")
 def server(box: Box, packages):
-    box.write("/opt/server.py", SERVER)
-    box.sh(f"systemd-run --quiet --unit=server --collect python3 -IS /opt/server.py {packages['0.7.1'][0]}")
-    box.sh(
-        "for i in $(seq 100); do python3 -c \"import socket; socket.create_connection(('127.0.0.1', 8765))\" 2>/dev/null && break; sleep 0.1; done"
-    )
-    yield "http://127.0.0.1:8765"
-    box.sh("systemctl stop server")
+    with servers.serving(box, packages["0.7.1"][0]) as address:
+        yield address
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("403", "HTTP 403"),
-        ("404", "HTTP 404"),
-        ("500", "HTTP 500"),
-        ("cut", "connection ended after 1000 of"),
-        ("loop", "redirect"),
-        ("page", "sha256"),
-        ("hang", "timed out"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "said"), servers.KINDS.items())
 def test_a_server_that_misbehaves_fails_the_run_and_the_next_one_succeeds(box: Box, server, kind, said):
     box.purge_sysbox()
     done = box.cai("setup", *quoted(sysbox_deb=f"{server}/{kind}/sysbox.deb"))
