@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Exit(IntEnum):
@@ -37,3 +40,14 @@ class CaiError(Exception):
         self.log = log
         self.code = code
         self.verbatim = verbatim  # the message is a drawing of its own and gets no "Error:" before it
+
+
+def no_room(error: BaseException) -> CaiError | None:
+    """Say that a disk is full or read-only, where that is what an exception means."""
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return None
+    what = error.filename or "A file of this run"
+    return CaiError(
+        f"{what} cannot be written: {error.strerror}.",
+        hint="run `df -h ~ /tmp`, make room or mend the mount, then try again",
+    )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cai.errors import CaiError, Exit
+from cai.errors import CaiError, Exit, no_room
 
 KEPT_RUNS = 20
 # What root runs comes from these, whatever PATH it was given.
@@ -71,7 +71,7 @@ def _private(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CaiError(
+        raise no_room(error) or CaiError(
             f"The folder {path} cannot be made: {error.strerror}.",
             hint=f'run `sudo chown -R "$(id -un)" {path.parent}`, or set XDG_STATE_HOME',
             code=Exit.PRECONDITION,

@@ -10,6 +10,7 @@ from cai import events
 from cai.errors import CaiError, Exit
 
 SCHEMA_VERSION = 1
+KILLED = -1  # instead of an exit code, which a killed process has none of
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Report:
             return Exit.PRECONDITION
         if kinds:
             return Exit.FAILED
+        if self.return_code == KILLED:
+            return Exit.FAILED
         if self.return_code or not self.finished:
             return Exit.INTERNAL
         if self.command == "doctor" and (not self.findings or self.sick):
@@ -106,6 +109,13 @@ class Report:
         if code == Exit.INTERRUPTED:
             hint = f"run `cai {self.command}` again; it goes on from here"
             return [CaiError("Interrupted.", hint=hint, log=self.log, code=code)]
+        if self.return_code == KILLED and not self.failures:
+            hint = f"run `cai {self.command}` again; it goes on from here"
+            return [
+                CaiError(
+                    "Ansible was killed: by somebody, or because memory ran out.", hint=hint, log=self.log, code=code
+                )
+            ]
         if code == Exit.INTERNAL:
             stop = f"Ansible stopped before the end (code {self.return_code})."
             return [internal(stop, self.log, self.last_error)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cai import config, content, events, folders, processes, sudo
-from cai.report import Report
+from cai.report import KILLED, Report
 
 Sink = Callable[[events.Item], None]
 
@@ -72,7 +72,7 @@ def run(job: Job, sink: Sink) -> Report:
             runner.run()
         except KeyboardInterrupt:
             report.interrupted = True
-    report.return_code = runner.rc or 0
+    report.return_code = KILLED if runner.rc is None else runner.rc
     report.seconds = time.monotonic() - started
     _tidy(job.folder)
     return report

@@ -14,7 +14,7 @@ from cai.cli.doctor import doctor
 from cai.cli.path import path
 from cai.cli.setup import setup
 from cai.cli.uninstall import uninstall
-from cai.errors import CaiError, Exit
+from cai.errors import CaiError, Exit, no_room
 
 HELP = """Set up a secure container engine, Docker with Sysbox, beside Docker Desktop and never in its way.
 
@@ -78,7 +78,7 @@ def _failed(arguments: list[str], error: Exception) -> int:
     from cai import output, report
 
     if not isinstance(error, CaiError):
-        error = report.internal(f"{type(error).__name__}: {error}", _crash_log(arguments))
+        error = no_room(error) or report.internal(f"{type(error).__name__}: {error}", _crash_log(arguments))
     if "--json" in arguments:
         output.print_json(report.error_report(arguments[0], error))
     output.error(output.console(sys.stderr), error)

@@ -1,5 +1,7 @@
 """Every command explains itself, and nothing but messages and documented codes leaves cai."""
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -99,6 +101,19 @@ def test_completion_completes(sandbox):
 
 def test_path_prints_the_folder_and_nothing_else(sandbox):
     assert sandbox.cai("path").stdout == f"{sandbox.content}\n"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_no_mistake_of_ours(monkeypatch, capsys, code):
+    def full():
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(common, "supported_platform", full)
+    assert cli.run(["setup"]) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert os.strerror(code) in said
+    assert "df -h" in said
+    assert "mistake" not in said
 
 
 def test_a_mistake_of_ours_is_a_message_with_a_log_never_a_traceback(monkeypatch, capsys, tmp_path):

@@ -2,7 +2,7 @@ import pytest
 
 from cai.errors import Exit
 from cai.events import Action, Failure, Notice, Output, Stats, Step
-from cai.report import Report
+from cai.report import KILLED, Report
 
 DONE = Stats((), (), 0, 1)
 
@@ -38,6 +38,15 @@ def test_ansibles_own_code_never_becomes_ours():
     made = report(DONE)
     made.return_code = 4
     assert made.exit_code == Exit.INTERNAL
+
+
+def test_a_killed_ansible_is_no_mistake_of_ours():
+    made = report()
+    made.return_code = KILLED
+    assert made.exit_code == Exit.FAILED
+    (error,) = made.errors
+    assert "killed" in error.message
+    assert "cai setup" in error.hint
 
 
 def test_the_last_failure_of_a_host_counts_and_several_hosts_are_named():
