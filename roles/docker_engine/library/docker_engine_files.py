@@ -10,6 +10,7 @@ import stat
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace, sha256
 
 DOCUMENTATION = r"""
@@ -104,6 +105,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    hold(module)
     actions, diffs, notes = [], [], []
     try:
         record = Record()

@@ -10,6 +10,7 @@ import subprocess
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
 from ansible.module_utils.containai_record import Record, read, replace
@@ -30,6 +31,7 @@ options:
   apt_url: {type: str, description: "Repository; C({distribution}) is replaced. Read with I(source=docker)."}
   apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
   apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
+  apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   progress: {type: str, default: '', description: File in which apt's progress is told.}
 attributes:
   check_mode: {support: full}
@@ -57,7 +59,6 @@ UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"
 MASKS = "/run/systemd/system"
 KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
-APT_WAIT_SECONDS = 300
 
 
 class Failure(Exception):
@@ -78,8 +79,14 @@ def tail(result, lines=6):
     return "\n".join(said[-lines:])
 
 
-def apt(progress, *arguments):
-    return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", *arguments], progress)
+def apt(params, *arguments):
+    return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *arguments], params["progress"])
+
+
+def apt_hint(detail):
+    if "Could not get lock" in detail:
+        return "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
+    return "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
 
 
 def fetch_key(url, fingerprint):
@@ -150,10 +157,10 @@ def unit_known(name):
     return any(os.path.lexists(os.path.join(folder, name)) for folder in UNITS)
 
 
-def install(packages, record, dedicated, progress):
+def install(packages, record, params):
     """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
     # After a killed run this is what that one found: its services still have to be put to rest.
-    quiet = record.watch("docker", quiet=[name for name in SERVICES if dedicated and not unit_known(name)])["quiet"]
+    quiet = record.watch("docker", quiet=[name for name in SERVICES if params["dedicated"] and not unit_known(name)])["quiet"]
     if unowned_cli() and DIVERTED not in record.data.get("diversions", []):
         record.note("diversions", DIVERTED)
     record.save()
@@ -165,7 +172,7 @@ def install(packages, record, dedicated, progress):
             if not os.path.lexists(mask):
                 os.symlink("/dev/null", mask)
         run(["systemctl", "daemon-reload"])
-        apt_install(packages, progress)
+        apt_install(packages, params)
     finally:
         for mask in masks:
             if os.path.islink(mask):
@@ -181,15 +188,13 @@ def rest(services):
         run(["systemctl", "disable", "--now", *found])
 
 
-def apt_install(packages, progress):
+def apt_install(packages, params):
     run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    update = apt(progress, "update")
-    result = apt(progress, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
+    update = apt(params, "update")
+    result = apt(params, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
-        raise Failure(
-            f"apt could not install {' '.join(packages)}:\n{detail}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
-        )
+        raise Failure(f"apt could not install {' '.join(packages)}:\n{detail}", apt_hint(detail))
 
 
 def converge(module):
@@ -213,7 +218,7 @@ def converge(module):
             record.save()
             replace(path, data)
         if packages or unfinished:
-            install(packages, record, params["dedicated"], params["progress"])
+            install(packages, record, params)
     return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, **programs(params["source"])}
 
 
@@ -231,6 +236,7 @@ def main():
             "source": {"type": "str", "choices": ["docker", "distro"], "required": True},
             "host": {"type": "dict", "required": True},
             "dedicated": {"type": "bool", "default": True},
+            "apt_wait": {"type": "int", "default": 300},
             "apt_url": {"type": "str"},
             "apt_key_url": {"type": "str", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "no_log": False},
@@ -238,6 +244,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    hold(module)
     try:
         module.exit_json(**converge(module))
     except Failure as failure:

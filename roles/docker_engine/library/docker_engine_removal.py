@@ -8,6 +8,8 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
 
 DOCUMENTATION = r"""
@@ -21,6 +23,7 @@ options:
   data_root: {type: path, required: true, description: The engine's data.}
   purge: {type: bool, default: false, description: Remove the data too.}
   daemon_json: {type: path, default: /etc/docker/daemon.json, description: "Not told in check mode: the step before, which takes the runtime out, told it."}
+  apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -37,7 +40,7 @@ notes: {type: list, elements: str, returned: always, description: what was left 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
-DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables", "iproute2"}
+DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables"}
 
 # Debian's docker.io, when purged, empties /var/lib/docker and unmounts whatever begins with that path: our data root, and all of a Docker that somebody
 # has begun to use since. So the purge sees an empty folder there, in a mount namespace of its own.
@@ -118,7 +121,8 @@ class Removal:
         if ours:
             self.did("remove", f"packages: {' '.join(ours)}")
         if ours and not self.dry:
-            result = run(*SHELTERED, "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "purge", "--yes", *ours)
+            run("dpkg", "--configure", "-a")  # mends what an interrupted dpkg left; without that there is nothing to do
+            result = run(*SHELTERED, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={self.module.params['apt_wait']}", "purge", "--yes", *ours)
             if result.returncode != 0:
                 lines = "\n".join(result.stderr.strip().splitlines()[-4:])
                 self.module.fail_json(
@@ -188,9 +192,11 @@ def main():
             "data_root": {"type": "path", "required": True},
             "purge": {"type": "bool", "default": False},
             "daemon_json": {"type": "path", "default": "/etc/docker/daemon.json"},
+            "apt_wait": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
+    hold(module)
     removal = Removal(module)
     try:
         removal.load()
@@ -202,6 +208,7 @@ def main():
         if not removal.dry:
             run("systemctl", "daemon-reload")
         removal.forget()
+        remove_lock()
     except PermissionError as error:
         module.warn(f"{error.filename} cannot be read without root rights; the run itself will go on from there.")
     except OSError as error:

@@ -21,6 +21,7 @@ from ansible.module_utils.containai_engine_state import (
     socket_wrong,
     unit_state,
 )
+from ansible.module_utils.containai_lock import hold
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -202,6 +203,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    hold(module)
     if module.params["report"]:
         module.exit_json(changed=False, **report(module.params))
     module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))

@@ -66,9 +66,11 @@ def replace(path, data, mode=0o644):
             os.chmod(temporary, mode)
         os.rename(temporary, path)
         sync_folder(folder)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError) and not error.filename:  # a full disk is met in a write, which knows no names
+            error.filename = path
         raise
 
 

@@ -13,6 +13,7 @@ import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_lock import hold
 
 DOCUMENTATION = r"""
 module: sysbox_isolation
@@ -183,6 +184,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    hold(module)
     if module.params["report"]:
         module.exit_json(changed=False, isolated=False, findings=[report(module.params)])
     if module.check_mode:

@@ -7,6 +7,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_health import finding
+from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
@@ -17,6 +18,8 @@ from ansible.module_utils.containai_sysbox_deb import (
     installed,
     newer,
     purge,
+    remains,
+    sweep,
 )
 from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, sysbox_containers, systemctl
 
@@ -37,6 +40,7 @@ options:
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
+  apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
   restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
 attributes:
@@ -145,7 +149,7 @@ def apply(module, step, there, wanted, sleeping):
     if step:
         if step == "install":
             record.watch("sysbox")
-        install(deb, params["progress"])
+        install(deb, params["progress"], params["apt_wait"])
         os.unlink(deb)
         if record.unsettled("sysbox"):
             record.settle("sysbox")
@@ -191,7 +195,7 @@ def remove(module):
     current, _ = installed()
     record = Record()
     ours = PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
-    if current is None or not ours:
+    if not remains() or not ours:
         return {
             "changed": False,
             "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [],
@@ -206,10 +210,10 @@ def remove(module):
         )
     if not module.check_mode:
         systemctl("stop", *UNITS)
-        purge()
-        if installed()[0] is not None:
+        purge(params["apt_wait"])
+        if remains():
             raise Failure("apt could not remove Sysbox.", "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again")
-    return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current}"}], "version": current}
+    return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current or '(the rest of it)'}"}], "version": current or ""}
 
 
 def main():
@@ -223,15 +227,20 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "report": {"type": "bool", "default": False},
             "progress": {"type": "str", "default": ""},
+            "apt_wait": {"type": "int", "default": 300},
             "downgrade": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    hold(module)
     try:
         if module.params["report"]:
             module.exit_json(changed=False, **report(module.params))
-        module.exit_json(**(converge(module) if module.params["state"] == "present" else remove(module)))
+        result = converge(module) if module.params["state"] == "present" else remove(module)
+        if not module.check_mode:
+            sweep()
+        module.exit_json(**result)
     except Failure as failure:
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:

@@ -10,6 +10,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
+from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, digest, read, replace, sha256
 
 DOCUMENTATION = r"""
@@ -127,6 +128,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    hold(module)
     path = module.params["path"]
     if module.params["report"]:
         module.exit_json(changed=False, findings=[report(path, module.params["runtime"])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import http.client
 import json
@@ -18,7 +19,6 @@ from ansible.module_utils.containai_progress import followed, size, tell
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
 PROGRAMS = ("/usr/bin/sysbox-runc", "/usr/bin/sysbox-mgr", "/usr/bin/sysbox-fs")
-APT_WAIT_SECONDS = 300
 LARGEST = 512 << 20
 DOCKER_SETTINGS, SCRATCH = "/etc/docker", "/run"
 # What the package's scripts look for, by regular expression and four spaces deep: with all three there, they leave Docker alone.
@@ -128,8 +128,20 @@ def installed():
     return plain_version(version), status == "install ok installed" and all(map(os.path.exists, PROGRAMS))
 
 
+def remains():
+    """Whether dpkg knows anything of it, be it settings alone: a purge that was killed."""
+    result = run(["dpkg-query", "-W", "-f", "${Status}", PACKAGE])
+    return result.returncode == 0 and not result.stdout.endswith("not-installed")
+
+
 def newer(one, other):
     return run(["dpkg", "--compare-versions", one, "gt", other]).returncode == 0
+
+
+def sweep():
+    """Clear away the scratch folders of killed runs. Only when dpkg is done: its scripts may still see one, from a run whose module alone was killed."""
+    for left in glob.glob(os.path.join(SCRATCH, "containai-shadow-*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def in_shadow(argv, **more):
@@ -146,9 +158,9 @@ def in_shadow(argv, **more):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def install(deb, progress=""):
+def install(deb, progress="", wait=300):
     """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
-    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}"]
+    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}"]
     # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
     argv = [
         *apt,
@@ -172,10 +184,11 @@ def install(deb, progress=""):
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
         lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
-        raise Failure(
-            f"apt could not install {os.path.basename(deb)}:\n{lines}", "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
-        )
+        busy = "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
+        broken = "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
+        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", busy if "Could not get lock" in lines else broken)
 
 
-def purge():
-    return in_shadow(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={APT_WAIT_SECONDS}", "purge", "--yes", PACKAGE])
+def purge(wait=300):
+    in_shadow(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
+    return in_shadow(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", "purge", "--yes", PACKAGE])

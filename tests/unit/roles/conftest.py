@@ -14,7 +14,7 @@ import socketserver
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -78,16 +78,21 @@ def run_module(module: ModuleType, /, *, check_mode: bool = False, **parameters:
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keep the record below the temporary folder, for every test: none may write to the machine's own."""
-    from ansible.module_utils import containai_record
+    from ansible.module_utils import containai_lock, containai_record
 
     folder = tmp_path / "state"
+    monkeypatch.setattr(containai_lock, "LOCK", str(tmp_path / "containai.lock"))
+    monkeypatch.setattr(containai_lock, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(containai_lock, "_held", [])
     monkeypatch.setattr(containai_record, "STATE_DIR", str(folder))
     monkeypatch.setattr(containai_record.Record.__init__, "__defaults__", (str(folder),))
     for variable in ("SUDO_USER", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
         monkeypatch.delenv(variable, raising=False)
-    return folder
+    yield folder
+    for held in containai_lock._held:  # by this process, which a module's is not elsewhere
+        os.close(held)
 
 
 @pytest.fixture

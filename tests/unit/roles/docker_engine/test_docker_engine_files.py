@@ -65,6 +65,21 @@ def test_files_are_made(module: ModuleType, tmp_path: Path, recorded) -> None:
     assert set(recorded()["files"]) == {file["path"] for file in files(tmp_path)}
 
 
+def test_the_record_knows_a_file_before_it_is_there(
+    module: ModuleType, tmp_path: Path, recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = []
+    replace = module.replace
+
+    def noting(path: str, *more: Any) -> None:
+        known.append(path in recorded().get("files", {}))
+        replace(path, *more)
+
+    monkeypatch.setattr(module, "replace", noting)
+    run_module(module, files=files(tmp_path))
+    assert known == [True, True]
+
+
 def test_a_second_time_changes_nothing(module: ModuleType, tmp_path: Path, recorded) -> None:
     first = run_module(module, files=files(tmp_path), group="containai", user="dev")
     before = recorded(), [(path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()]

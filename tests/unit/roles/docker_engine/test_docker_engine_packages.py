@@ -97,6 +97,12 @@ def test_a_bare_host_gets_the_packages(module: ModuleType, host: Path, commands:
     assert recorded()["installing"] == {}
 
 
+def test_apt_waits_for_another_process(module: ModuleType, host: Path, commands: Commands) -> None:
+    distro(module, apt_wait=7)
+    waits = ["DPkg::Lock::Timeout=7" in call for call in commands.of("apt-get") if "install" in call]
+    assert waits == [True]
+
+
 def test_a_second_time_asks_apt_nothing(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
     distro(module)
     before, calls = recorded(), len(commands.calls)

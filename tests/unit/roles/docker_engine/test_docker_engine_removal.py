@@ -28,6 +28,7 @@ class Host:
         commands.link("cat")
         commands.add("dpkg-query", f"cat {self.packages}")
         commands.add("dpkg-divert")
+        commands.add("dpkg")
         commands.add("systemctl", "case $1 in is-enabled) echo disabled; exit 1;; is-active) exit 3;; esac")
         for name in ("gpasswd", "userdel", "groupdel"):
             commands.add(name)

@@ -1,0 +1,93 @@
+"""One module at a time changes a host, however the other one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.module_utils import containai_lock as lock
+
+from tests.unit.roles.conftest import ROLES
+
+HOLDER = """
+import sys, time, types
+sys.path.insert(0, sys.argv[1])
+import containai_lock as lock
+lock.LOCK, lock.SYSTEMD = sys.argv[2], '/'
+lock.hold(types.SimpleNamespace(check_mode=False, params={}))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+class RefusedError(Exception):
+    pass
+
+
+def module(**more: Any) -> Any:
+    def fail_json(**result: Any) -> None:
+        raise RefusedError(result)
+
+    return SimpleNamespace(check_mode=False, params={}, fail_json=fail_json, **more)
+
+
+@pytest.fixture
+def holder(needs_root: None) -> Any:
+    """Another process that holds the lock."""
+    code = [sys.executable, "-c", HOLDER, str(ROLES / "docker_engine/module_utils"), lock.LOCK]
+    with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        yield other
+        other.kill()
+
+
+def test_who_holds_it_is_said_after_the_wait(holder: Any):
+    with pytest.raises(RefusedError) as refused:
+        lock.hold(module(), seconds=0.3)
+    (result,) = refused.value.args
+    assert result["failure"] == "precondition"
+    assert f"process {holder.pid}" in result["msg"]
+    assert f"ps -fp {holder.pid}" in result["hint"]
+
+
+def test_it_dies_with_its_process(holder: Any):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    lock.hold(module(), seconds=0)
+    assert Path(lock.LOCK).read_text() == str(os.getpid())
+
+
+def test_whoever_waits_gets_it(holder: Any):
+    start = time.monotonic()
+    threading_kill = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {holder.pid}"])
+    lock.hold(module(), seconds=30)
+    assert time.monotonic() - start > 0.3
+    threading_kill.wait()
+
+
+def test_an_uninstall_takes_the_file_away_and_the_next_one_makes_a_new_one(needs_root: None):
+    lock.hold(module())
+    lock.remove()
+    assert not Path(lock.LOCK).exists()
+    lock.hold(module(), seconds=0)
+    assert Path(lock.LOCK).stat().st_mode & 0o777 == 0o600
+
+
+def test_whoever_waited_for_a_file_that_is_gone_takes_the_new_one(holder: Any):
+    Path(lock.LOCK).unlink()
+    lock.hold(module(), seconds=0)
+    assert Path(lock.LOCK).read_text() == str(os.getpid())
+
+
+@pytest.mark.parametrize("more", [{"check_mode": True}, {"params": {"report": True}}])
+def test_looking_holds_nothing(more: dict[str, Any]):
+    lock.hold(SimpleNamespace(**{"check_mode": False, "params": {}, **more}))
+    assert not Path(lock.LOCK).exists()
