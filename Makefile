@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule system test-vm bench docs clean
+.PHONY: help demo test lint unit molecule system test-faults soak test-vm bench docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,12 @@ molecule: $(READY) ## The Molecule scenarios
 
 system: $(READY) ## The command on real hosts (FULL=1: the slow tests too, an hour more)
 	@$(BIN)/python -m tests.hosts.session system
+
+test-faults: $(READY) ## Runs under fire: killed, cut off, out of room (FULL=1: every kill point, an hour)
+	@$(BIN)/python -m tests.hosts.session faults
+
+soak: $(READY) ## 50 setups and 10 cycles on one host: nothing may grow
+	@$(BIN)/python -m tests.faults.soak
 
 test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; about 15 minutes without KVM)
 	@PYTHON=$(abspath $(BIN))/python PATH="$(abspath $(BIN)):$$PATH" sh tests/vm/run

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Looks at a test host with its own eyes: knows nothing of the roles, asks docker as user dev, systemctl, files and ports.
 
-usage: look.py remember | verify isolated|forced [restarted]
+usage: look.py remember | changed [restarted] | verify isolated|forced [restarted]
 """
 
 import hashlib
@@ -67,7 +67,7 @@ def contexts():
 def rules():
     """Packet filter and NAT rules, except ours: a second dockerd in one network namespace flushes the first one's."""
     text = "\n".join(run("iptables", "-w", "10", "-t", table, "-S")[1] for table in ("filter", "nat"))
-    return [line for line in text.splitlines() if not re.search(r"CONTAINAI|cai0", line)]
+    return [line for line in text.splitlines() if not re.search(r"^#|CONTAINAI|cai0", line)]
 
 
 def look():
@@ -104,7 +104,7 @@ def check(what, good, details=""):
 
 
 def compare(restarted):
-    """What was remembered is still so."""
+    """What was remembered is still so. Returns the settings file of then."""
     before, after = json.loads(MEMORY.read_text()), look()
     if restarted:
         for changed in ("neighbour", "rules"):
@@ -112,8 +112,17 @@ def compare(restarted):
     for key in [key for key in before if key != "settings"]:
         # A package's docker.service that is new and off counts as none.
         same = before[key] == after.get(key) or (key == "units" and off(before[key]) and off(after[key]))
-        check(f"unchanged: {key}", same, f"{before[key]} became {after.get(key)}")
-    settings(before["settings"])
+        check(f"unchanged: {key}", same, told(before[key], after.get(key)))
+    return before["settings"]
+
+
+def told(before, after):
+    """Two states; of two long lists only what came and went."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return f"{before} became {after}"
+    return (
+        f"gone {[line for line in before if line not in after]}, new {[line for line in after if line not in before]}"
+    )
 
 
 def off(units):
@@ -207,8 +216,11 @@ def main(command, *words):
         kept = {"text": SETTINGS.read_text(), **describe(SETTINGS)} if SETTINGS.exists() else None
         MEMORY.write_text(json.dumps({**look(), "settings": kept}))
         return 0
+    before = compare(restarted="restarted" in words)
+    if command == "changed":
+        return 1 if problems else 0
+    settings(before)
     os.system("install -m 644 /root/user-image.tar /tmp/user-image.tar")
-    compare(restarted="restarted" in words)
     engine(isolated="isolated" in words)
     network(isolated="isolated" in words)
     return 1 if problems else 0

@@ -76,6 +76,10 @@ def _pytest(*words: str) -> Callable[[], dict[str, int] | bool]:
     return run
 
 
+def _faults() -> bool:
+    return _stream([_BIN / "python", "-m", "tests.faults"])[0] == 0
+
+
 def _molecule() -> bool:
     return scenarios.molecule([]) == 0
 
@@ -93,7 +97,10 @@ PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
     "wheel": _pytest("tests/wheel"),
     "molecule": _molecule,
     "system": _pytest("tests/system", *_HOSTS, *_SLOW),
+    "faults": _faults,
 }
+# By their own target only.
+ASIDE = ("faults",)
 
 
 def not_run() -> list[tuple[str, str]]:
@@ -104,6 +111,7 @@ def not_run() -> list[tuple[str, str]]:
         missing.append(("the original Sysbox package", f"{reason}; SYSBOX_DEB=/path/to/sysbox-ce.deb tests with it"))
     if not os.environ.get("FULL"):
         missing.append(("the slow tests of the command on real hosts", "FULL=1 runs them too (an hour more)"))
+    missing.append(("runs under fire", "`make test-faults` (minutes; FULL=1: every kill point, an hour)"))
     missing.append(("Docker Desktop", "its double stood in: a proxy that owns /var/run/docker.sock"))
     missing.append(("a WSL2 kernel", "the hosts are containers in a WSL2 dress on this machine's kernel"))
     if sys.platform != "darwin":
@@ -148,7 +156,7 @@ def _report(outcomes: list[Outcome], whole: bool) -> int:
 
 def main() -> int:
     """Run the parts named on the command line, or all; the private engine is ended afterwards unless it ran before."""
-    names = sys.argv[1:] or list(PARTS)
+    names = sys.argv[1:] or [name for name in PARTS if name not in ASIDE]
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         print(f"Error: no part {unknown[0]}; there are {', '.join(PARTS)}", file=sys.stderr)

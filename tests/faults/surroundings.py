@@ -1,0 +1,232 @@
+"""Faults around a run: full and read-only file systems, servers that misbehave, apt and dpkg in use or in pieces, a wrong clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from tests.faults.cycle import SHAMES, Outcome, Row, first_line, told
+from tests.faults.ground import UNINSTALL, Ground
+from tests.system import servers, stage
+from tests.system.box import Done, quoted
+from tests.system.running import Running
+
+STATE = "/home/dev/.local/state/containai"
+# Every place that setup writes to.
+PLACES = (
+    "/var/lib/containai", "/etc/docker", "/etc/systemd/system", "/var/cache/apt", "/var/lib/docker-containai", "/usr", STATE, "/tmp", "/var/lib/dpkg",
+    "/etc", "/home/dev/.docker",
+)  # fmt: skip
+SHORT_FULL, SHORT_READ_ONLY = ("/var/lib/containai", "/usr"), ("/etc/systemd/system",)
+# A run that goes through in spite of the fault is as good as one that fails and says why.
+ROOM = 64 << 10
+WELL, FAILED, ANY = (0,), (1, 3), (0, 1, 3)
+
+
+def judged(done: Done, codes: tuple[int, ...], words: tuple[str, ...] = ()) -> Outcome:
+    """The outcome, and whether code and message are what they should be."""
+    outcome = told(done)
+    if done.code not in codes:
+        outcome.problems.append(f"exit {done.code}, not one of {codes}: {done.text[-300:]}")
+    if done.code != 0:
+        said = done.text.lower()
+        outcome.problems += [
+            f"no {word!r} in the message: {done.text[-400:]}" for word in words if word.lower() not in said
+        ]
+    return outcome
+
+
+def run(ground: Ground, kind: str, *more: str) -> Done:
+    """The command under fire."""
+    return ground.setup(*more) if kind == "setup" else ground.box.cai(*UNINSTALL, "--json")
+
+
+# --- disks ---
+
+
+def small(ground: Ground, place: str, room: int) -> None:
+    """Put the place's content on a small file system of its own, and fill that."""
+    ground.box.sh(
+        f"set -e; made=$([ -d {place} ] || echo yes); mkdir -p {place}; size=$(du -sk {place} | cut -f1); mkdir -p /run/small"
+        f"; mount -t tmpfs -o size=$((size + 4096))k,mode=$(stat -c %a {place}),uid=$(stat -c %u {place}),gid=$(stat -c %g {place}) none /run/small"
+        f"; cp -a {place}/. /run/small/; mount --move /run/small {place} 2>/dev/null || {{ mount --bind /run/small {place}; umount -l /run/small; }}"
+        f'; dd if=/dev/zero of={place}/.filler bs=64k status=none 2>/dev/null || true; [ -z "$made" ] || touch /run/small-made'
+        f"; truncate -s -{room} {place}/.filler"
+    )
+
+
+def room_again(place: str, ground: Ground) -> None:
+    """The disk has room again; its content stays where it is until the end of the row."""
+    ground.box.sh(f"rm -f {place}/.filler")
+
+
+def unmounted(ground: Ground, place: str) -> None:
+    """Take the small file system away; what is on it moves to the place itself."""
+    ground.box.sh(
+        f"set -e; mountpoint -q {place} || exit 0; mkdir -p /run/kept /run/under; mount --bind {place} /run/kept; umount -l {place}"
+        f"; rm -f /run/kept/.filler; rsync -aXH --delete /run/kept/ {place}/ 2>/dev/null || cp -a /run/kept/. {place}/; umount -l /run/kept"
+    )
+
+
+def full(kind: str, place: str, room: int, ground: Ground) -> Outcome:
+    """Run with no room in the place."""
+    small(ground, place, room)
+    return judged(run(ground, kind), ANY, ("space",) if kind == "setup" else ())
+
+
+def emptied(place: str, ground: Ground) -> None:
+    """Make room, then go back to the file system below."""
+    room_again(place, ground)
+    if place != "/var/lib/docker-containai":
+        unmounted(ground, place)
+    else:  # the engine has it open
+        ground.box.sh("systemctl stop containai-docker", check=False)
+        unmounted(ground, place)
+
+
+def read_only(kind: str, place: str, ground: Ground) -> Outcome:
+    """Run with the place mounted read-only."""
+    ground.box.sh(f"mkdir -p {place}; mount --bind {place} {place} && mount -o remount,bind,ro {place}")
+    return judged(run(ground, kind), ANY, ("read-only",))
+
+
+def writable(place: str, ground: Ground) -> None:
+    """Writable again."""
+    ground.box.sh(f"umount -l {place}")
+
+
+# --- servers ---
+
+
+def bad_server(answer: str, word: str, ground: Ground) -> Outcome:
+    """Take the package from a server that misbehaves."""
+    with servers.serving(ground.box, stage.packages()["0.7.1"][0], tls=answer == "tls") as address:
+        done = ground.setup(*quoted(sysbox_deb=f"{address}/{answer}/sysbox.deb"))
+    return judged(done, (1,), (word, "sysbox.deb"))
+
+
+def no_server(ground: Ground) -> Outcome:
+    """Take the package from nowhere."""
+    return judged(ground.setup(*quoted(sysbox_deb="http://127.0.0.1:1/sysbox.deb")), (1,), ("refused",))
+
+
+def wrong_checksum(ground: Ground) -> Outcome:
+    """Ask for other bytes."""
+    outcome = judged(ground.setup(*quoted(sysbox_sha256={"amd64": "0" * 64})), (1,), ("0" * 64,))
+    if ground.box.ok("dpkg -s sysbox-ce"):
+        outcome.problems.append("an unverified package was installed")
+    return outcome
+
+
+# --- packages, time ---
+
+LOCKER = r"""
+import fcntl, sys, time
+file = open("/var/lib/dpkg/lock-frontend", "a")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+def apt_locked(seconds: int, wait: int | None, ground: Ground) -> Outcome:
+    """Run while another process holds apt's lock for some seconds."""
+    ground.box.write("/opt/locker.py", LOCKER)
+    ground.box.sh(f"systemd-run --quiet --unit=locker --collect python3 -IS /opt/locker.py {seconds}; until fuser /var/lib/dpkg/lock-frontend 2>/dev/null || ! systemctl is-active -q locker || sleep 1; do :; done", check=False)  # fmt: skip
+    pid = ground.box.sh("systemctl show -p MainPID --value locker")
+    more = quoted(docker_engine_apt_wait=wait) if wait else []
+    done = ground.setup(*more)
+    return judged(done, (1,), (f"process {pid}",)) if wait else judged(done, WELL)
+
+
+def apt_free(ground: Ground) -> None:
+    """The other process ends."""
+    ground.box.sh("systemctl stop locker; rm -f /opt/locker.py", check=False)
+
+
+def dpkg_interrupted(ground: Ground) -> Outcome:
+    """A dpkg that was killed left a package half-installed."""
+    ground.box.sh("cd /var/cache/apt/archives && dpkg --unpack ./libonig5_*.deb ./libjq1_*.deb ./jq_*.deb >/dev/null")
+    return judged(ground.setup(), WELL)
+
+
+def wrong_clock(days: str, ground: Ground) -> Outcome:
+    """All processes of the host see another date."""
+    library = ground.box.sh("ls /usr/lib/*/faketime/libfaketime.so.1")
+    ground.box.write("/etc/faketimerc", f"{days}\n")
+    ground.box.write("/etc/ld.so.preload", f"{library}\n")
+    return judged(ground.setup(), ANY)
+
+
+def right_clock(ground: Ground) -> None:
+    """The true date again."""
+    ground.box.sh("rm -f /etc/ld.so.preload /etc/faketimerc")
+
+
+# --- others at work ---
+
+
+def two_playbooks(first: str, second: str, codes: tuple[int, ...], ground: Ground) -> Outcome:
+    """Two ansible-playbook runs over ssh against one host, which know nothing of each other."""
+    more = {"wsl2": (), "uninstall-wsl2": ("-e cai_purge=true -e cai_yes=true",)}
+    runs = [Running(ground.box, *ground.fleet(name, *more[name])) for name in (first, second)]
+    ends = [(run.end(), run.said) for run in runs]
+    problems = [f"exit {code}: {said[-500:]}" for code, said in ends if code not in codes]
+    problems += [f"says {shame}: {said[-500:]}" for _, said in ends for shame in SHAMES if shame in said]
+    return Outcome(
+        max(code for code, _ in ends),
+        "; ".join(filter(None, (first_line(said) for _, said in ends))),
+        problems=problems,
+    )
+
+
+# --- the rows ---
+
+
+def rows(ground: Ground) -> Iterator[Row]:
+    """Every fault of the surroundings."""
+    yield from _disks("setup")
+    for answer, word in servers.KINDS.items():
+        yield Row(
+            f"setup: the server answers: {answer}", partial(bad_server, answer, word), short=answer in ("404", "cut")
+        )
+    yield Row(
+        "setup: the server's TLS certificate is nobody's",
+        partial(bad_server, "tls", "certificate verify failed"),
+        short=True,
+    )
+    yield Row("setup: no server", no_server)
+    yield Row("setup: a wrong checksum", wrong_checksum, short=True)
+    yield Row("setup: apt's lock is held for 5 seconds", partial(apt_locked, 5, None), mend=apt_free)
+    yield Row(
+        "setup: apt's lock is held for longer than one waits", partial(apt_locked, 600, 3), mend=apt_free, short=True
+    )
+    yield Row("setup: a dpkg was killed before", dpkg_interrupted)
+    for days in ("-400d", "+400d"):
+        yield Row(f"setup: the clock is wrong by {days}", partial(wrong_clock, days), mend=right_clock)
+    yield Row("setup: two playbooks at once", partial(two_playbooks, "wsl2", "wsl2", WELL), short=True)
+    # The one takes away what the other makes: either may fail, and the next run has to find its way.
+    yield Row(
+        "setup: a playbook, and one that uninstalls, at once", partial(two_playbooks, "wsl2", "uninstall-wsl2", (0, 2))
+    )
+    yield from _disks("uninstall")
+
+
+def _disks(kind: str) -> Iterator[Row]:
+    fill: Callable[[str, int], Row] = lambda place, room: Row(  # noqa: E731
+        f"{kind}: {room >> 10} KiB left in {place}", partial(full, kind, place, room), kind, partial(emptied, place), kind == "setup" and room == 0 and place in SHORT_FULL
+    )  # fmt: skip
+    for place in PLACES:
+        yield fill(place, 0)
+        if kind == "setup" and place in (
+            "/var/lib/containai",
+            "/etc/systemd/system",
+            "/var/lib/docker-containai",
+            "/tmp",
+        ):
+            yield fill(place, ROOM)
+    for place in PLACES:
+        short = kind == "setup" and place in SHORT_READ_ONLY
+        yield Row(
+            f"{kind}: {place} is read-only", partial(read_only, kind, place), kind, partial(writable, place), short
+        )
