@@ -76,7 +76,7 @@ class Ground:
         box.sh("apt-get -qq update")
         self.neighbour.install(box)
         box.sh(
-            "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends openssh-server faketime >/dev/null 2>&1"
+            "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends openssh-server >/dev/null 2>&1"
         )
         # Something for “Install Docker's packages” to do, beside an engine that is there.
         box.sh("DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y iproute2 >/dev/null")

@@ -210,9 +210,10 @@ def remove(module):
         )
     if not module.check_mode:
         systemctl("stop", *UNITS)
-        purge(params["apt_wait"])
+        said = purge(params["apt_wait"])
         if remains():
-            raise Failure("apt could not remove Sysbox.", "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again")
+            lines = "\n".join([line for line in f"{said.stdout}\n{said.stderr}".splitlines() if line.strip()][-6:])
+            raise Failure(f"apt could not remove Sysbox:\n{lines}", "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again")
     return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current or '(the rest of it)'}"}], "version": current or ""}
 
 
