@@ -23,8 +23,8 @@ INTRODUCTION = """\
 <!-- Made by scripts/docs.py from roles/*/meta/argument_specs.yml: edit those, then run `make docs`. -->
 
 Set them for one run with `cai setup -e NAME=VALUE`, for every run in `~/.config/containai/config.yml`, and for a
-fleet in the inventory or with `ansible-playbook -e`. `-e` wins over the file, the file over the defaults below; a name or a
-type that is not in this list is refused.
+fleet in the inventory or with `ansible-playbook -e`. `-e` wins over the file, the file over the defaults below; a name
+or a type that is not in this list is refused.
 
 The playbooks themselves read four more:
 
