@@ -123,6 +123,8 @@ class Running:
         """Wait for its end; returns the exit code."""
         code = self.process.wait(timeout=LIMIT)
         self.reader.join(10)
+        if self.process.stdout:
+            self.process.stdout.close()
         return code
 
     def abandon(self) -> None:
