@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule system test-faults soak test-vm bench docs clean
+.PHONY: help demo test lint unit molecule system test-faults soak test-vm bench docs lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/dev.txt
 	@sh tests/hosts/files/venv.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
@@ -21,8 +21,8 @@ demo: $(READY) ## Set up the engine in a disposable WSL2-like host, and watch it
 test: $(READY) ## Everything this machine can test; what it cannot is listed at the end
 	@$(BIN)/python -m tests.hosts.session
 
-lint: $(READY) ## Style and types
-	@$(BIN)/python -m tests.hosts.session lint types playbooks
+lint: $(READY) ## Style, types, unsafe code, known vulnerabilities
+	@$(BIN)/python -m tests.hosts.session lint types playbooks audit
 
 unit: $(READY) ## Unit tests
 	@$(BIN)/python -m tests.hosts.session unit
@@ -47,6 +47,10 @@ bench: $(READY) ## Time the commands on a host, as multiples of an empty play
 
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py
+
+lock: $(READY) ## Make requirements/dev.txt anew: the newest versions that pyproject.toml allows, with their hashes
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements/dev.txt
 
 clean: ## Remove what all of this made, the private engine first
 	@$(PYTHON) -m tests.hosts engine down

@@ -15,11 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import engine, paths, scenarios
+from . import audit, engine, paths, scenarios
 from .shell import HostError
 
 _BIN = Path(sys.executable).parent
 _MODULES = ["tests/hosts/*.py", "tests/hosts/doubles/*.py"]
+
+
+# What a part could not do here, and why.
+_UNANSWERED: list[tuple[str, str]] = []
 
 
 @dataclass
@@ -64,6 +68,14 @@ def _playbooks() -> bool:
     return _all_of([_BIN / "ansible-lint", "--offline", "-q"])
 
 
+def _audit() -> bool:
+    unsafe = audit.unsafe(_BIN / "ruff")
+    vulnerable, reason = audit.vulnerable(_BIN / "pip-audit")
+    if reason:
+        _UNANSWERED.append(("the look for known vulnerabilities (pip-audit)", f"no service answered here ({reason})"))
+    return not unsafe and not vulnerable
+
+
 def _pytest(*words: str) -> Callable[[], dict[str, int] | bool]:
     def run() -> dict[str, int] | bool:
         code, text = _stream([_BIN / "pytest", *words])
@@ -93,6 +105,7 @@ PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
     "lint": _lint,
     "types": _types,
     "playbooks": _playbooks,
+    "audit": _audit,
     "unit": _pytest("tests/unit", *_TWICE),
     "wheel": _pytest("tests/wheel"),
     "molecule": _molecule,
@@ -105,7 +118,7 @@ ASIDE = ("faults",)
 
 def not_run() -> list[tuple[str, str]]:
     """What this session leaves untested, and why."""
-    missing = []
+    missing = list(_UNANSWERED)
     if not os.environ.get("SYSBOX_DEB"):
         reason = "its double stood in (a real user namespace and the original's manners; nested Docker and emulated /proc are not shown)"
         missing.append(("the original Sysbox package", f"{reason}; SYSBOX_DEB=/path/to/sysbox-ce.deb tests with it"))
@@ -142,9 +155,10 @@ def _report(outcomes: list[Outcome], whole: bool) -> int:
     for outcome in outcomes:
         counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
         print(f"{'FAILED' if outcome.failed else 'passed':7} {outcome.name:10} {outcome.seconds:6.0f} s  {counts}")
-    if whole:
+    missing = not_run() if whole else _UNANSWERED
+    if missing:
         print("not run:")
-        for what, why in not_run():
+        for what, why in missing:
             print(f"  - {what}: {why}")
     failed = sum(outcome.failed for outcome in outcomes)
     passed = sum(outcome.counts.get("passed", 1) for outcome in outcomes if not outcome.failed)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 
@@ -40,6 +41,13 @@ findings: {type: list, elements: dict, returned: with I(report), description: pa
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: docker context containai-secure}]}
 """
 
+# docker's own rule for names; an endpoint is read as comma-separated keys.
+FIT = {
+    "name": re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]*"),
+    "endpoint": re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f,\"]*"),
+    "config_dir": re.compile(r"/[^\x00-\x1f\x7f]*"),
+    "description": re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]*"),
+}
 RESERVED = ("default", "desktop-linux")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin"
 PROGRAMS = ("docker", "docker.containai")  # the second: the package's CLI, set aside where Docker Desktop has the name
@@ -124,6 +132,19 @@ def wanted_state(params):
     return {"endpoint": params["endpoint"], "description": params["description"], "tls": False}
 
 
+def refuse_unfit(params):
+    """Refuse what docker, or who reads its lists, could take for something else: an option, a second key of an endpoint, a terminal's command."""
+    wanted = {"name": "a name as docker takes it", "endpoint": "an address such as unix:///path", "config_dir": "an absolute path"}
+    wanted["description"] = "text without control characters"
+    for key, needed in wanted.items():
+        if params[key] and not FIT[key].fullmatch(params[key]):
+            raise Failure(
+                f"The variable docker_context_{key} is {ascii(params[key])[:80]}; {needed} is needed.",
+                "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`",
+                "precondition",
+            )
+
+
 def refuse_reserved(name):
     if name in RESERVED:
         raise Failure(f"The context {name} belongs to Docker; a name of its own is needed.", "use `docker_context_name: containai-secure`", "precondition")
@@ -196,6 +217,7 @@ def main():
     params = module.params
     name = params["name"]
     try:
+        refuse_unfit(params)
         refuse_reserved(name)
         contexts = Contexts(params["user"], params["config_dir"])
         there, wanted = contexts.read(name), None if params["state"] == "absent" else wanted_state(params)
@@ -212,7 +234,7 @@ def main():
             hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again",
             failure="precondition",
         )
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a NUL in it
         module.fail_json(
             msg=f"There is no user {params['user'] or os.getuid()!r} on this host.",
             hint="name an existing one with `-e docker_context_user=NAME`",

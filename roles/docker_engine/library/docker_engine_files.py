@@ -6,6 +6,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import re
 import stat
 import subprocess
 
@@ -42,8 +43,12 @@ notes: {type: list, elements: str, returned: when the user became a member, desc
 """
 
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
+
+
 def command(module, argv):
-    result = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    result = subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
     if result.returncode != 0:
         module.fail_json(
             msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed"
@@ -61,7 +66,10 @@ def place(module, record, file, content, actions, diffs):
     if there == wanted and same_mode:
         return
     actions.append({"verb": "create" if there is None else "change", "what": path})
-    diffs.append({"before_header": path, "after_header": path, "before": (there or b"").decode("utf-8", "replace"), "after": content})
+    before, after = (there or b"").decode("utf-8", "replace"), content
+    if mode & 0o077 == 0:  # the diff is printed, and may be kept
+        before, after = (CREDENTIALS.sub(r"\1***@", text) for text in (before, after))
+    diffs.append({"before_header": path, "after_header": path, "before": before, "after": after})
     if module.check_mode:
         return
     record.note_file(path, there, wanted)

@@ -12,6 +12,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse
+from ansible.module_utils.containai_settings import SettingError, check_all
 
 DOCUMENTATION = r"""
 module: docker_engine_host
@@ -30,6 +31,8 @@ options:
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
   report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
+  settings: {type: dict, default: {}, description: "Settings that end in units, in apt's sources or on a command line, by their names without C(docker_engine_);
+             one that could be read there as something else is refused."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: none, description: nothing is changed}
@@ -198,10 +201,17 @@ def owner(name):
     name = name or os.environ.get("SUDO_USER", "")
     try:
         return pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
-    except KeyError as error:
+    except (KeyError, ValueError) as error:  # ValueError: a NUL in it
         raise Refusal(
             f"There is no user {name or os.getuid()!r} on this host.", "name an existing one with `-e docker_context_user=NAME`", "precondition"
         ) from error
+
+
+def check_settings(settings):
+    try:
+        check_all(settings, "docker_engine_")
+    except SettingError as error:
+        raise Refusal(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
 
 
 def look(params, module):
@@ -217,6 +227,7 @@ def look(params, module):
         )
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
+    check_settings(params["settings"])
     warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
     if warning:
         module.warn(warning)
@@ -240,6 +251,7 @@ def main():
             "dedicated": {"type": "bool", "default": True},
             "user": {"type": "str", "default": ""},
             "report": {"type": "bool", "default": False},
+            "settings": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

@@ -46,6 +46,7 @@ snapshot: {type: dict, returned: success, description: flat, a value per observe
 
 SOCKET = "/var/run/docker.sock"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def ask_other(question):
@@ -76,8 +77,8 @@ def content(path):
 def unowned(path):
     """A file that no package brought, as Docker Desktop's link. One of a package comes and goes with it."""
     if (
-        shutil.which("dpkg-query")
-        and subprocess.run(["dpkg-query", "--search", path], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+        shutil.which("dpkg-query", path=PATH)
+        and subprocess.run(["dpkg-query", "--search", path], capture_output=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False).returncode == 0
         and not os.path.islink(path)
     ):
         return None
@@ -112,10 +113,12 @@ def contexts(settings, ours):
 
 def service(unit):
     """State of a unit of the host; a changed InvocationID is a restart. None where there is no systemctl."""
-    if not shutil.which("systemctl"):
+    if not shutil.which("systemctl", path=PATH):
         return None
     wanted = "LoadState,UnitFileState,ActiveState,InvocationID,MainPID"
-    result = subprocess.run(["systemctl", "show", "-p", wanted, unit], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    result = subprocess.run(
+        ["systemctl", "show", "-p", wanted, unit], capture_output=True, text=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False
+    )
     state = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
     if state.get("LoadState") != "loaded" or (state.get("UnitFileState") == "disabled" and state.get("ActiveState") == "inactive"):
         return "not in use"
@@ -231,7 +234,7 @@ def main():
     name = module.params["user"] or os.environ.get("SUDO_USER", "")
     try:
         entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a NUL in it
         module.fail_json(
             msg=f"There is no user {name or os.getuid()!r} on this host.",
             hint="name an existing one with `-e docker_context_user=NAME`",

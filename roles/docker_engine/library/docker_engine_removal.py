@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 
@@ -58,6 +60,23 @@ def mounts_below(path):
     with open("/proc/self/mounts", encoding="utf-8", errors="replace") as handle:
         found = [line.split()[1] for line in handle]
     return [target for target in found if target == path or target.startswith(path + "/")]
+
+
+def is_engines(data_root):
+    """Whether the engine kept its data there: its containerd's folder is made by our unit. An empty folder may go as well."""
+    return os.path.isdir(os.path.join(data_root, "containerd")) or not os.listdir(data_root)
+
+
+def empty(data_root):
+    """Remove the data; what tells whose they are goes last, so that an interrupted removal goes on the next time."""
+    for name in sorted(os.listdir(data_root), key=lambda name: name == "containerd"):
+        path = os.path.join(data_root, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    with contextlib.suppress(OSError):  # a mount point, or not all could go
+        os.rmdir(data_root)
 
 
 class Removal:
@@ -157,12 +176,16 @@ class Removal:
 
     def remove_folders(self, data_root, purge):
         if os.path.isdir(data_root):
-            if purge:
+            if purge and not is_engines(data_root):
+                self.notes.append(f"{data_root} stays: no engine of ours kept its data there. To remove it: `sudo rm -rf {shlex.quote(data_root)}`.")
+            elif purge:
                 self.did("remove", f"{data_root} (images, containers, volumes)")
                 if not self.dry:
-                    shutil.rmtree(data_root, ignore_errors=True)
+                    empty(data_root)
             else:
-                self.notes.append(f"{data_root} stays, with your images and volumes. To remove it: `sudo rm -rf {data_root}`, or `cai uninstall --purge`.")
+                self.notes.append(
+                    f"{data_root} stays, with your images and volumes. To remove it: `sudo rm -rf {shlex.quote(data_root)}`, or `cai uninstall --purge`."
+                )
         for path in self.record.data.get("folders", []):
             if not self.dry and os.path.lexists(path):
                 self.remove_folder(path)

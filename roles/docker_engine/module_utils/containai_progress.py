@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 
 
 def tell(path, text):
-    """Replace what the file says. It is the user's, and this may run as root: no link is followed."""
+    """Replace what the file says. It is the user's, and this may run as root: no link is followed, no pipe waited for."""
     if not path:
         return
     with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         with os.fdopen(fd, "w", encoding="utf-8") as handle:
-            handle.write(f"{text}\n")
+            there = os.fstat(fd)
+            if stat.S_ISREG(there.st_mode) and there.st_nlink == 1:  # a second name could be a file of root's
+                handle.truncate(0)
+                handle.write(f"{text}\n")
 
 
 def size(done, whole):

@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 
 STATE_DIR = "/var/lib/containai"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What Docker, containerd and Sysbox leave behind beside their packages' files; taken away with them where it was not there before.
 FOLDERS = (
     "/etc/docker/key.json", "/etc/docker", "/etc/containerd", "/etc/cni/net.d", "/etc/cni", "/var/lib/docker", "/var/lib/containerd", "/opt/containerd",
@@ -55,15 +56,16 @@ def replace(path, data, mode=0o644):
     fd, temporary = tempfile.mkstemp(prefix=".containai-", dir=folder)
     try:
         with os.fdopen(fd, "wb") as handle:
+            # By descriptor: in a folder that is not root's, the name may be another file's by now.
+            try:
+                there = os.stat(path)
+                os.fchown(fd, there.st_uid, there.st_gid)
+                os.fchmod(fd, stat.S_IMODE(there.st_mode))
+            except FileNotFoundError:
+                os.fchmod(fd, mode)
             handle.write(data)
             handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            there = os.stat(path)
-            os.chown(temporary, there.st_uid, there.st_gid)
-            os.chmod(temporary, stat.S_IMODE(there.st_mode))
-        except FileNotFoundError:
-            os.chmod(temporary, mode)
+            os.fsync(fd)
         os.rename(temporary, path)
         sync_folder(folder)
     except BaseException as error:
@@ -84,7 +86,8 @@ def sync_folder(folder):
 
 def inventory():
     """What packages can bring: the packages, groups and users of the host."""
-    listing = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"], capture_output=True, text=True, check=False).stdout
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"]
+    listing = subprocess.run(query, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False).stdout
     return {
         "packages": [line[3:].strip() for line in listing.splitlines() if line.startswith("ii")],
         "groups": [entry.gr_name for entry in grp.getgrall()],

@@ -9,6 +9,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai_settings import SettingError, check
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
     Failure,
@@ -96,8 +97,20 @@ def refuse_live(params, current, sockets):
         )
 
 
+def check_settings(params):
+    """Refuse what could be read as something else in the drop-in, in a file's name or by dpkg."""
+    try:
+        check("sysbox_socket", params["socket"], "path")
+        check("sysbox_version", params["version"], "version")
+        for architecture, sha256 in params["sha256"].items():
+            check(f"sysbox_sha256.{architecture}", sha256, "sha256")
+    except SettingError as error:
+        raise Failure(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
+
+
 def converge(module):
     params = module.params
+    check_settings(params)
     current, finished = installed()
     step, warning = decide(params, current, finished)
     if warning:

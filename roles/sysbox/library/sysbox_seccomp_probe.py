@@ -42,6 +42,7 @@ detail: {type: str, returned: success, description: how that was found, sample: 
 """
 
 EBUSY = 16
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REMEDY = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, then run `wsl --shutdown` in Windows and `cai setup` again"
 
 
@@ -67,7 +68,7 @@ def run_program(prefix, program, extra_environment=None):
     argv = [*prefix, sys.executable or "/usr/bin/python3", "-IS", "-c", program]
     try:
         result = subprocess.run(
-            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60, env={**os.environ, **(extra_environment or {})}
+            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60, env={"PATH": PATH, **(extra_environment or {})}
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -78,7 +79,7 @@ def run_program(prefix, program, extra_environment=None):
 def below_init(program):
     """Make the attempt in a child of PID 1, or of the user's own service manager, which is one. None where neither can be had."""
     options = ["--quiet", "--wait", "--pipe", "--collect", "--property=RuntimeMaxSec=30"]
-    if not shutil.which("systemd-run"):
+    if not shutil.which("systemd-run", path=PATH):
         return None
     if os.geteuid() == 0:
         return run_program(["systemd-run", *options], program)
@@ -105,9 +106,17 @@ def verdict(program):
 def surroundings():
     """What else is worth knowing about this WSL, in one sentence."""
     words = [f"kernel {os.uname().release}"]
-    if shutil.which("wslinfo"):
+    if shutil.which("wslinfo", path=PATH):
         try:
-            said = subprocess.run(["wslinfo", "--networking-mode"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=10).stdout
+            said = subprocess.run(
+                ["wslinfo", "--networking-mode"],
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PATH": PATH},
+                stdin=subprocess.DEVNULL,
+                check=False,
+                timeout=10,
+            ).stdout
         except (OSError, subprocess.TimeoutExpired):
             said = ""
         mode = "".join(char for char in said.strip() if char.isalnum())

@@ -19,4 +19,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
 fi
 echo "making $venv with $("$python" --version)" >&2
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# The very files of the lock and nothing else: an unknown hash ends this. `make lock` makes it anew.
+pip --require-hashes --only-binary=:all: --requirement requirements/dev.txt
+pip --no-deps --no-build-isolation --editable .

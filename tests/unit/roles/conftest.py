@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import importlib
 import importlib.util
 import io
 import json
@@ -43,6 +44,11 @@ def load_module(name: str) -> ModuleType:
         LOADED[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     return LOADED[name]
+
+
+def utilities() -> list[ModuleType]:
+    """Import all of the roles' module_utils."""
+    return [importlib.import_module(f"ansible.module_utils.{path.stem}") for path in ROLES.glob("*/module_utils/*.py")]
 
 
 class Answer(dict[str, Any]):
@@ -154,8 +160,12 @@ class Commands:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Make a folder of programs the only one there is: for the modules, who ask the system's folders, and for everybody else."""
     made = Commands(tmp_path / "bin")
     monkeypatch.setenv("PATH", made.path)
+    for module in [load_module(path.stem) for path in ROLES.glob("*/library/*.py")] + utilities():
+        if hasattr(module, "PATH"):
+            monkeypatch.setattr(module, "PATH", made.path)
     return made
 
 

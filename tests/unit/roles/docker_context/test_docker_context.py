@@ -240,14 +240,30 @@ def test_dockers_own_names_are_refused(module: ModuleType, home: Path, name: str
     assert picture(home) == {}
 
 
-def test_a_name_that_docker_does_not_take_is_dockers_word(home: Path, commands: Commands, bare: ModuleType) -> None:
-    if REAL is None:
-        pytest.skip("there is no docker CLI on this machine")
-    commands.link("docker")
-    answer = run_module(bare, **{**WANTED, "name": "no good"})
-    assert answer["failure"] == "failed"
-    assert "`docker context create` failed: " in answer["msg"]
+HOSTILE = {
+    "name": ["no good", "--help", "-x", "a\nb", "a/../../b", "a\x1b[2J", "\u202eb", "a\0b", "$(id)", "a" * 3 + "{{ 7*7 }}"],
+    "endpoint": ["unix:///a,skip-tls-verify=true", "-x", "unix:///a b", "unix:///a\nb", 'unix:///"a"', "/run/x.sock", "unix:///\x1b[2J", "a\0b"],
+    "description": ["\x1b]0;x\x07", "a\nb", "\u202eb", "a\0b"],
+    "config_dir": ["relative", "-x", "/a\nb", "/a\0b"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in HOSTILE.items() for value in values])
+def test_what_docker_could_misread_is_refused_before_it_runs(
+    home: Path, commands: Commands, bare: ModuleType, key: str, value: str
+) -> None:
+    commands.add("docker", STAND_IN, python=True)
+    answer = run_module(bare, **{**WANTED, key: value})
+    assert answer["failure"] == "precondition"
+    assert f"docker_context_{key}" in answer["msg"]
+    assert answer["msg"].isascii()
+    assert answer["msg"].isprintable()
+    assert commands.of("docker") == []
     assert picture(home) == {}
+
+
+def test_a_user_of_no_possible_name_is_none(bare: ModuleType) -> None:
+    assert "There is no user" in run_module(bare, **WANTED, user="a\0b")["msg"]
 
 
 def test_no_cli(bare: ModuleType, home: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_dangling_link_gets_its_target(file: Path, tmp_path: Path) -> None:
     assert (tmp_path / "later" / "real.json").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("call", ["rename", "fsync", "chmod"])
+@pytest.mark.parametrize("call", ["rename", "fsync", "fchmod"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     file: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

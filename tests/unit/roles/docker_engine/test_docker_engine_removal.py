@@ -21,6 +21,7 @@ class Host:
         self.folder, self.commands = folder, commands
         self.data_root = folder / "docker-containai"
         self.data_root.mkdir()
+        (self.data_root / "containerd").mkdir()
         (self.data_root / "volume").write_text("mine")
         self.packages = folder / "packages"
         self.packages.write_text("libc6\ndocker.io\nfuse3\n")
@@ -230,6 +231,28 @@ def test_data_stays_unless_it_is_purged(module: ModuleType, host: Host) -> None:
     assert any("`cai uninstall --purge`" in line for line in answer["notes"])
     remove(module, host, check_mode=True, purge=True)
     assert host.data_root.exists()
+    assert remove(module, host, purge=True)["changed"]
+    assert not host.data_root.exists()
+
+
+@pytest.mark.parametrize("wrong", ["/", "/home", "/var/lib", "folder"])
+def test_a_folder_that_is_no_engines_survives_a_purge(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    (tmp_path / "folder" / "letters").mkdir(parents=True)
+    removed: list[str] = []
+    monkeypatch.setattr(module, "empty", removed.append)  # lest a mistake be paid for with the machine
+    answer = run_module(module, purge=True, data_root=str(tmp_path / wrong))
+    assert removed == []
+    assert any("no engine of ours" in line for line in answer["notes"])
+
+
+def test_an_interrupted_purge_goes_on(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "unlink", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            module.empty(str(host.data_root))
+    assert module.is_engines(str(host.data_root))
     assert remove(module, host, purge=True)["changed"]
     assert not host.data_root.exists()
 

@@ -1,0 +1,158 @@
+"""The whole module on a real file: any JSON object in, the same object and one key out; anything else refused, and the file not touched."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.roles.conftest import Commands, load_module, run_module
+from tests.unit.roles.docker_engine.test_containai_daemon_json import (
+    NAME,
+    REFUSED,
+    WANTED,
+    documents,
+    expected,
+    inserted,
+)
+
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@pytest.fixture
+def module(commands: Commands) -> ModuleType:
+    return load_module("sysbox_runtime")
+
+
+def photograph(file: Path) -> tuple[Any, ...]:
+    there = file.stat()
+    return (
+        file.read_bytes(),
+        there.st_ino,
+        there.st_mtime_ns,
+        there.st_mode,
+        there.st_uid,
+        there.st_gid,
+        sorted(file.parent.iterdir()),
+    )
+
+
+def placed(folder: Path, data: bytes, mode: int = 0o640) -> Path:
+    """Put the bytes into a file in a folder of its own."""
+    file = Path(tempfile.mkdtemp(dir=folder), "daemon.json")
+    file.write_bytes(data)
+    file.chmod(mode)
+    return file
+
+
+@PATIENT
+@given(documents(), st.sampled_from([0o600, 0o640, 0o644, 0o666]))
+def test_any_object_gets_one_key_and_keeps_the_rest(
+    module: ModuleType, tmp_path: Path, document: tuple[dict, bytes], mode: int
+) -> None:
+    content, before = document
+    file = placed(tmp_path, before, mode)
+    plan = run_module(module, check_mode=True, path=str(file))
+    assert file.read_bytes() == before
+    answer = run_module(module, path=str(file))
+    assert plan.actions == answer.actions == [("change", f"{file}: runtimes.{NAME}")]
+    after = file.read_bytes()
+    assert json.loads(after) == expected(content)
+    if content:
+        assert inserted(before, after).count(b'"sysbox-runc"') == 1
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+    once = photograph(file)
+    assert not run_module(module, path=str(file))["changed"]
+    assert photograph(file) == once
+    assert run_module(module, path=str(file), state="absent")["changed"]
+    assert file.read_bytes() == before
+
+
+@PATIENT
+@given(documents())
+def test_where_it_is_right_already_nothing_is_touched(
+    module: ModuleType, tmp_path: Path, document: tuple[dict, bytes]
+) -> None:
+    content = document[0]
+    file = placed(
+        tmp_path,
+        json.dumps(
+            {**content, "runtimes": {**content.get("runtimes", {}), NAME: {**WANTED, "runtimeArgs": []}}}
+        ).encode(),
+    )
+    before = photograph(file)
+    answer = run_module(module, path=str(file))
+    assert not answer["changed"]
+    assert photograph(file) == before
+
+
+def refused(module: ModuleType, file: Path) -> None:
+    before = photograph(file)
+    for check_mode in (True, False):
+        answer = run_module(module, check_mode=check_mode, path=str(file))
+        assert answer["failure"] == "precondition"
+        assert photograph(file) == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [data for data, _ in REFUSED.values()] + [b'{"label": "' + b"x" * 10_000_000 + b'"}'],
+    ids=[*REFUSED, "10 MB"],
+)
+def test_what_is_no_object_is_refused_and_not_touched(
+    module: ModuleType, tmp_path: Path, state: Path, data: bytes
+) -> None:
+    refused(module, placed(tmp_path, data))
+    assert not state.exists()
+
+
+@PATIENT
+@given(st.binary(max_size=40) | st.text('{}[]",:0123456789.-+eE truefalsn\\u/\n\t', max_size=40).map(str.encode))
+def test_any_bytes_are_an_object_or_refused(module: ModuleType, tmp_path: Path, data: bytes) -> None:
+    file = placed(tmp_path, data)
+    try:
+        value = json.loads(data) if data.strip(b" \t\r\n") else {}
+    except (ValueError, RecursionError):
+        value = None
+    if (
+        isinstance(value, dict)
+        and isinstance(value.get("runtimes", {}), dict)
+        and b"NaN" not in data
+        and b"Infinity" not in data
+    ):
+        answer = run_module(module, path=str(file))
+        if not answer.get("failed"):  # a key given twice is refused although Python reads it
+            assert json.loads(file.read_bytes())["runtimes"][NAME]["path"] == WANTED["path"]
+            return
+        assert "twice" in answer["msg"]
+    else:
+        refused(module, file)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a'b\"c.json",
+        "$(touch m).json",
+        "{{ 7*7 }}.json",
+        "new\nline.json",
+        "-rf.json",
+        "\u202e.json",
+        "a b.json",
+        "\x1b[31m.json",
+    ],
+)
+def test_a_file_of_a_hostile_name_is_a_file(module: ModuleType, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / name).write_text('{"debug": true}')
+    assert run_module(module, path=str(folder / name))["changed"]
+    assert json.loads((folder / name).read_text()) == {"debug": True, "runtimes": {NAME: WANTED}}
+    assert [path.name for path in folder.iterdir()] == [name]
