@@ -49,7 +49,7 @@ def by_root(box: Box) -> list[str]:
 
 def test_the_trap_works(box):
     box.user("sudo", "true", options=HOSTILE_PATH).expect(0)
-    assert by_root(box) == [f"0 {EVIL}/true "]
+    assert by_root(box) == [f"0 {EVIL}/true"]
 
 
 def test_a_setup_runs_nothing_of_a_hostile_path_as_root(box):
