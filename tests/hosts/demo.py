@@ -34,7 +34,7 @@ def _wheelhouse() -> Path:
     for old in house.glob("containai_cai-*.whl"):
         old.unlink()
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    run([*pip, "wheel", "--no-deps", "--wheel-dir", house, paths.ROOT])
+    run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", house, paths.ROOT])
     machine = run(["uname", "-m"]).stdout.strip()
     platforms = [f"--platform={kind}_{machine}" for kind in ("manylinux2014", "manylinux_2_28", "manylinux_2_34")]
     wheel = next(house.glob("containai_cai-*.whl"))

@@ -42,7 +42,7 @@ def _wheels() -> Path:
     made = paths.CACHE / "wheels"
     for old in made.glob("containai_cai-*"):
         old.unlink()
-    _pip("wheel", ".", "--no-deps", "-w", made)
+    _pip("wheel", ".", "--no-deps", "--no-build-isolation", "-w", made)
     return made
 
 
