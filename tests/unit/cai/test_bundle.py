@@ -59,3 +59,16 @@ def test_a_bundle_holds_report_versions_and_last_log_for_its_owner_alone(tmp_pat
 def test_a_bundle_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(CaiError, match="cannot be written"):
         bundle.pack(tmp_path / "absent" / "x.tar.gz", Report("doctor", "linux"))
+
+
+def test_links_that_another_user_put_there_are_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    target = tmp_path / "shared" / "out.tar.gz"
+    target.parent.mkdir()
+    for name in ("out.tar.gz", "out.tar.gz.part", ".cai-bundle-"):
+        (target.parent / name).symlink_to(victim)
+    bundle.pack(target, Report("doctor", "linux"))
+    assert victim.read_text() == "precious"
+    assert not target.is_symlink()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
