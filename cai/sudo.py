@@ -12,8 +12,10 @@ from typing import Any
 from cai.errors import CaiError, Exit
 
 _TRIES = 3
+# By their paths: a sudo without secure_path would look in the user's own.
+_TRUE, _SHELL = "/usr/bin/true", "/bin/sh"
 # The furthest is the module: one SIGINT lets it clear away its temporary folder.
-_END = 'for last; do :; done; kill -INT "$last"; sleep 0.4; kill -TERM "$@"'
+_END = 'PATH=/usr/bin:/bin; for last; do :; done; kill -INT "$last"; sleep 0.4; kill -TERM "$@"'
 
 
 def password(prompt: str = "[sudo] password for {user}: ") -> str | None:
@@ -27,7 +29,7 @@ def password(prompt: str = "[sudo] password for {user}: ") -> str | None:
             code=Exit.PRECONDITION,
         )
     # -k: a cached ticket belongs to this terminal; Ansible's sudo runs in another and would not see it.
-    if _sudo(["-k", "-n", "true"]).returncode == 0:
+    if _sudo(["-k", "-n", _TRUE]).returncode == 0:
         return None
     return _ask(prompt)
 
@@ -43,7 +45,7 @@ def _ask(prompt: str) -> str:
             secret = getpass.getpass(prompt.format(user=user))
         except (OSError, EOFError):
             raise _refused("sudo wants a password, and there is no terminal to ask on.") from None
-        answer = _sudo(["-k", "-S", "-p", "", "true"], secret)
+        answer = _sudo(["-k", "-S", "-p", "", _TRUE], secret)
         if answer.returncode == 0:
             return secret
         if "sudoers" in answer.stderr or "not allowed" in answer.stderr:
@@ -62,7 +64,7 @@ def end(pids: list[int], secret: str | None) -> None:
     sign = ["-S", "-k", "-p", ""] if secret else ["-n"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         # In a session of its own, which a second Ctrl-C at the terminal does not reach.
-        _sudo([*sign, "sh", "-c", _END, "sh", *map(str, pids)], secret or "", timeout=1.5, start_new_session=True)
+        _sudo([*sign, _SHELL, "-c", _END, "sh", *map(str, pids)], secret or "", timeout=1.5, start_new_session=True)
 
 
 def _refused(

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cai import config
@@ -150,13 +150,14 @@ names = st.sampled_from(
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6)  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, values, max_size=3))
-def test_any_settings_file_is_taken_as_it_is_or_refused_as_wrong_usage(tmp_path_factory, settings):
+def test_any_settings_file_is_taken_as_it_is_or_refused_as_wrong_usage(tmp_path_factory, wanted):
     file = tmp_path_factory.mktemp("settings") / "config.yml"
-    file.write_text(yaml.safe_dump(settings))
+    file.write_text(yaml.safe_dump(wanted))
     try:
-        assert config.from_file(KNOWN, file) == settings
+        assert config.from_file(KNOWN, file) == wanted
     except CaiError as error:
         assert error.code == Exit.USAGE
     else:
-        assert not [name for name in settings if name not in KNOWN]
+        assert not [name for name in wanted if name not in KNOWN]

@@ -6,7 +6,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cai import cli, events, output
@@ -89,7 +89,7 @@ def plausible(draw):
     return {"event": draw(st.sampled_from(KINDS)), "event_data": data, "stdout": draw(hostile)}
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(plausible() | malformed | anything, max_size=4), st.sampled_from(["setup", "doctor", "uninstall"]), st.booleans(), st.booleans(), st.booleans())  # fmt: skip
 def test_no_event_raises_or_reaches_the_terminal_as_a_command(parts, command, dry_run, terminal, verbose):
     items = [item for part in parts for item in events.parse(part)]

@@ -10,8 +10,8 @@ from cai.errors import CaiError, Exit
 FAKE = """#!/bin/sh
 echo "$@" >> "$0.calls"
 case "$*" in
-  "-k -n true") exit {free} ;;
-  "-k -S -p  true") read -r given; [ "$given" = "right" ] && exit 0; echo "{said}" >&2; exit 1 ;;
+  "-k -n /usr/bin/true") exit {free} ;;
+  "-k -S -p  /usr/bin/true") read -r given; [ "$given" = "right" ] && exit 0; echo "{said}" >&2; exit 1 ;;
   *) read -r given; echo "$given|$*" >> "$0.ended" ;;
 esac
 """
@@ -86,7 +86,7 @@ def test_no_terminal_is_said(fake, monkeypatch):
     assert "sudo cai setup" in caught.value.hint
 
 
-@pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  sh -c"), (None, "|-n sh -c")])
+@pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  /bin/sh -c"), (None, "|-n /bin/sh -c")])
 def test_roots_processes_end_through_sudo(fake, secret, expected):
     path = fake()
     sudo.end([7, 8], secret)
