@@ -12,6 +12,7 @@ import pytest
 
 from tests.system.box import Box
 
+pytestmark = [] if os.environ.get("SYSBOX_DEB") else [pytest.mark.slow]  # with the original, all of it, always
 IMAGE = "nested-host"
 ORIGINAL = bool(os.environ.get("SYSBOX_DEB"))
 # The host's own file system, which has Docker in it by now: no registry is asked.
