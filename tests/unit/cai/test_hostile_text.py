@@ -1,7 +1,7 @@
 """Foreign text - names of containers, output of programs, events that no Ansible would send - reaches no terminal as anything but text."""
 
+import contextlib
 import io
-import json
 import sys
 import unicodedata
 
@@ -46,9 +46,10 @@ def shown(items, command, *, dry_run=False, terminal=False, verbose=False):
         page(out, report)
     for problem in report.errors:
         output.error(out, problem)
-    document = json.dumps(report.document())
-    assert document.isascii()
-    assert not harmful(document)
+    with contextlib.redirect_stdout(io.StringIO()) as document:
+        output.print_json(report.document())
+    assert document.getvalue().isascii()
+    assert not harmful(document.getvalue())
     return out.file.getvalue()
 
 
@@ -94,6 +95,27 @@ def plausible(draw):
 def test_no_event_raises_or_reaches_the_terminal_as_a_command(parts, command, dry_run, terminal, verbose):
     items = [item for part in parts for item in events.parse(part)]
     assert not harmful(shown(items, command, dry_run=dry_run, terminal=terminal, verbose=verbose))
+
+
+@pytest.mark.parametrize("command", ["setup", "doctor"])
+def test_numbers_that_python_cannot_write_are_left_out(command):
+    huge = 10**5000
+    result = {
+        "rc": huge,
+        "msg": "",
+        "stderr": huge,
+        "hint": huge,
+        "actions": [{"what": huge, "verb": huge}],
+        "warnings": [huge],
+    }
+    events_of_it = [
+        {"event": "runner_on_failed", "event_data": {"task": huge, "host": huge, "duration": huge, "res": result}},
+        {
+            "event": "playbook_on_stats",
+            "event_data": {"changed": {"a": huge}, "ok": {"a": huge}, "failures": {"a": huge}},
+        },
+    ]
+    assert shown([item for part in events_of_it for item in events.parse(part)], command)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -143,7 +165,8 @@ def test_the_question_of_an_uninstall_names_what_runs_as_text(monkeypatch, capsy
     assert len(said.splitlines()) == 2
 
 
-def test_an_error_in_json_is_plain_ascii():
-    made = json.dumps(error_report("setup", CaiError("\x1b[31m\u202e\x7f", hint="\ud800")))
+def test_an_error_in_json_is_plain_ascii(capsys):
+    output.print_json(error_report("setup", CaiError("\x1b[31m\u202e\x7f", hint="\ud800")))
+    made = capsys.readouterr().out
     assert made.isascii()
     assert not harmful(made)
