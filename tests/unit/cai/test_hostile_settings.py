@@ -110,6 +110,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 FILES = {
     "10 MB": "docker_engine_group: " + "x" * 10_000_000,
+    "2 MB of nothing": "# nothing\n" * 200_000,
     "aliases that multiply": f"lima_vm_extra_config:\n  {BOMB.replace(chr(10), chr(10) + '  ')}",
     "an alias of itself": "lima_vm_extra_config: &a {x: *a}\n",
     "no end of depth": "lima_vm_mounts: " + "[" * 50_000,

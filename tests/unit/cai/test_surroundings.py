@@ -1,12 +1,15 @@
 """The folder where cai is typed, and the environment that it is typed in, change nothing of what it runs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from cai.__main__ import _leave_the_working_directory
 
 COMMAND = Path(sys.executable).with_name("cai")
 TRAP = "import os\nopen({mark!r}, 'a').write(__file__ + chr(10))\n"
@@ -167,6 +170,15 @@ def test_a_hostile_environment_ends_at_cai(sandbox, repository):
         name for name in seen if name.startswith(("DOCKER_", "LD_", "PERL", "GIT_", "BASH_ENV", "RUNNER_", "SECRET"))
     ]
     assert not (repository / "log").exists()
+
+
+def test_no_program_is_looked_for_where_cai_was_typed(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(Path.cwd()), "", *sys.path])
+    monkeypatch.setenv("PATH", ":.:bin:/usr/bin::/bin:./x:")
+    _leave_the_working_directory()
+    assert os.environ["PATH"] == "/usr/bin:/bin"
+    library = sys.path.index(str(Path(os.__file__).parent))
+    assert not {"", str(Path.cwd())} & set(sys.path[:library])
 
 
 def test_a_home_that_depends_on_the_working_directory_is_none(monkeypatch, tmp_path):
