@@ -25,7 +25,10 @@ mkdir -p /proc /sys /dev /run /tmp /var/lib/docker
 rm -f /etc/docker/daemon.json
 dockerd >/run/log 2>&1 &
 for i in $(seq 300); do docker info >/dev/null 2>&1 && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
-docker load -q -i /images/user-image.tar && docker run --rm --network none cai-test-image:1 echo the inner container ran && exit 0
+docker load -q -i /images/user-image.tar
+said=$(docker run --rm --network none cai-test-image:1 echo the inner container ran)
+echo "$said"
+[ "$said" = "the inner container ran" ] && exit 0
 tail -5 /run/log
 exit 9
 """

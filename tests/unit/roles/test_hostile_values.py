@@ -47,7 +47,7 @@ def test_every_variable_that_reaches_a_template_or_a_command_is_checked() -> Non
         name
         for name in used
         if OPTIONS.get(f"docker_engine_{name}", {}).get("choices")
-        or OPTIONS.get(f"docker_engine_{name}", {}).get("type") == "bool"
+        or OPTIONS.get(f"docker_engine_{name}", {}).get("type") in ("bool", "int")
     }
     modules = {"packages", "service", "files", "host", "neighbours", "removal"}
     assert used - harmless - modules == {name for name in CHECKED if name in used}
