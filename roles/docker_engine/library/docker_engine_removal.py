@@ -131,7 +131,8 @@ class Removal:
         while ours:
             plan = run("apt-get", "--simulate", "purge", *ours).stdout
             going = {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))}
-            others = sorted(going - set(ours))
+            gone_by_then = {SYSBOX} if self.dry and SYSBOX in self.record.data.get("packages", []) else set()
+            others = sorted(going - set(ours) - gone_by_then)
             if not others:
                 break
             needed = [name for name in ours if set(others) & self.dependents(name, others)]

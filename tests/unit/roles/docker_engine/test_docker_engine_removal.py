@@ -112,6 +112,8 @@ def test_a_dry_run_tells_nothing_twice(module: ModuleType, host: Host, tmp_path:
     settings = tmp_path / "daemon.json"
     made(settings, None, b"{}")
     host.packages.write_text("libc6\ndocker.io\nsysbox-ce\n")
+    host.needs["docker.io"] = ["sysbox-ce"]  # as fuse3 takes it along
+    host.plan()
     note(packages=["docker.io", "sysbox-ce"], users=["sysbox"], groups=["sysbox", "docker"])
     told = remove(module, host, check_mode=True, daemon_json=str(settings)).actions
     assert ("remove", "packages: docker.io") in told
