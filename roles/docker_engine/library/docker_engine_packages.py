@@ -84,7 +84,7 @@ def apt(params, *arguments):
 
 
 def apt_hint(detail):
-    if "Could not get lock" in detail:
+    if "/var/lib/dpkg/lock" in detail:
         return "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
     return "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
 

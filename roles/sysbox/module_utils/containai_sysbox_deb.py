@@ -186,7 +186,7 @@ def install(deb, progress="", wait=300):
         lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
         busy = "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
         broken = "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
-        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", busy if "Could not get lock" in lines else broken)
+        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", busy if "/var/lib/dpkg/lock" in lines else broken)
 
 
 def purge(wait=300):
