@@ -13,9 +13,9 @@ from tests.system.box import Box
 
 NAME = "soak"
 KEPT_RUNS = 20
-# Numbers that grow, if anything does. /proc/net/nf_conntrack and the journal live by their own limits and are not counted.
+# Numbers that grow, if anything does. dockerd clears the namespaces of ended containers away once a minute. /proc/net/nf_conntrack and the journal live by their own limits and are not counted.
 COUNTS = {
-    "files": "find /etc /usr /var/lib /opt /root /home /run /tmp -xdev -not -path '/var/lib/docker*' -not -path '/run/systemd/*' -not -path '/home/dev/.local/*' -not -path '/run/log/*' -not -path '*/apt/lists/*' | wc -l",
+    "files": "find /etc /usr /var/lib /opt /root /home /run /tmp -xdev -not -path '/var/lib/docker*' -not -path '/run/systemd/*' -not -path '/run/docker-containai/netns/*' -not -path '/home/dev/.local/*' -not -path '/run/log/*' -not -path '*/apt/lists/*' | wc -l",
     "engine's data": "find /var/lib/docker-containai 2>/dev/null | wc -l",
     "mounts": "wc -l </proc/mounts",
     "mounts below the engine": "nsenter -t $(systemctl show -p MainPID --value containai-docker) -m wc -l /proc/self/mounts 2>/dev/null | cut -d' ' -f1",
@@ -33,7 +33,7 @@ COUNTS = {
     "loaded units": "systemctl list-units --all --no-legend --plain 'docker*' 'contain*' 'sysbox*' 'run-*' | wc -l",
 }
 # A shell of ours more or less, a service of systemd that has just ended.
-SLACK = {"processes": 2, "loaded units": 1}
+SLACK = {"processes": 2, "open files of the engine": 4, "loaded units": 1}
 
 
 def count(box: Box) -> dict[str, int]:

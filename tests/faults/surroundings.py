@@ -46,11 +46,12 @@ def run(ground: Ground, kind: str, *more: str) -> Done:
 
 def small(ground: Ground, place: str, room: int) -> None:
     """Put the place's content on a small file system of its own, and fill that."""
+    owner = "runuser -u dev --" if place.startswith("/home/dev") else ""
     ground.box.sh(
-        f"set -e; made=$([ -d {place} ] || echo yes); mkdir -p {place}; size=$(du -sk {place} | cut -f1); mkdir -p /run/small"
+        f"set -e; [ -d {place} ] || {owner} mkdir -p {place}; size=$(du -sk {place} | cut -f1); mkdir -p /run/small"
         f"; mount -t tmpfs -o size=$((size + 4096))k,mode=$(stat -c %a {place}),uid=$(stat -c %u {place}),gid=$(stat -c %g {place}) none /run/small"
         f"; cp -a {place}/. /run/small/; mount --move /run/small {place} 2>/dev/null || {{ mount --bind /run/small {place}; umount -l /run/small; }}"
-        f'; dd if=/dev/zero of={place}/.filler bs=64k status=none 2>/dev/null || true; [ -z "$made" ] || touch /run/small-made'
+        f"; dd if=/dev/zero of={place}/.filler bs=64k status=none 2>/dev/null || true"
         f"; truncate -s -{room} {place}/.filler"
     )
 
