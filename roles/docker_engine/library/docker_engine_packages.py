@@ -10,7 +10,7 @@ import subprocess
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_lock import apt_hint, apt_holder, hold
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
 from ansible.module_utils.containai_record import Record, read, replace
@@ -81,12 +81,6 @@ def tail(result, lines=6):
 
 def apt(params, *arguments):
     return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *arguments], params["progress"])
-
-
-def apt_hint(detail):
-    if "/var/lib/dpkg/lock" in detail:
-        return "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
-    return "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
 
 
 def fetch_key(url, fingerprint):
@@ -194,7 +188,8 @@ def apt_install(packages, params):
     result = apt(params, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
-        raise Failure(f"apt could not install {' '.join(packages)}:\n{detail}", apt_hint(detail))
+        holder = apt_holder()
+        raise Failure(f"apt could not install {' '.join(packages)}{holder}:\n{detail}", apt_hint(holder))
 
 
 def converge(module):

@@ -14,6 +14,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from ansible.module_utils.containai_lock import apt_hint, apt_holder
 from ansible.module_utils.containai_progress import followed, size, tell
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -184,9 +185,8 @@ def install(deb, progress="", wait=300):
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
         lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
-        busy = "wait until that process has ended, then try again; to wait longer: `-e docker_engine_apt_wait=900`"
-        broken = "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
-        raise Failure(f"apt could not install {os.path.basename(deb)}:\n{lines}", busy if "/var/lib/dpkg/lock" in lines else broken)
+        holder = apt_holder()
+        raise Failure(f"apt could not install {os.path.basename(deb)}{holder}:\n{lines}", apt_hint(holder))
 
 
 def purge(wait=300):
