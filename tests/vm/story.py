@@ -45,11 +45,11 @@ def tell(scene: Scenario, server: refusals.Mirror, image: Path) -> None:
     with step("a VM stopped by hand: the health report says so, and what it says to type mends it, without cai"):
         _stopped_and_started(scene)
     with step("drift: a killed host agent and edited cpus"):
-        _edit(scene.folder / "lima.yaml", "cpus: 2", "cpus: 1")
+        _edit(scene.folder / "lima.yaml", "cpus: 1", "cpus: 2")
         os.kill(int((scene.folder / "ha.pid").read_text()), signal.SIGKILL)
         check(scene.cai("setup")["changed"] > 0, "the run repaired something")  # it ends with a Sysbox container
         check("sysbox-runc" in scene.docker("info"), "the engine answers")
-        check("cpus: 2" in (scene.folder / "lima.yaml").read_text(), "the edit is undone")
+        check("cpus: 1" in (scene.folder / "lima.yaml").read_text(), "the edit is undone")
     with step("drift: a removed socket, repaired without a look into the VM"):
         scene.socket.unlink()
         check(scene.ansible("macos", "--limit", "localhost") > 0, "the run repaired something")
