@@ -1,0 +1,82 @@
+"""A host with dpkg, apt and systemd, made of a folder; its one package is a file of three lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.roles.conftest import Commands
+
+# dpkg and apt with one package: its version is in a file, a .deb is three lines of fields.
+DPKG_QUERY = """
+case "$*" in
+*sysbox-ce) [ -e {there} ] || {{ echo "no packages found" >&2; exit 1; }}; read -r version status <{there}; printf '%s\\t%s' "$version" "$status";;
+*) echo "ii libc6"; [ ! -e {there} ] || echo "ii sysbox-ce"; [ ! -e {there} ] || echo "ii fuse3";;
+esac"""
+DPKG_DEB = 'cat "$2"'
+DPKG = """[ "$1" = --compare-versions ] || exit 0
+for name; do :; done
+a=$2 b=$4; while [ -n "$a$b" ]; do x=${a%%.*} y=${b%%.*}; [ "${x:-0}" -eq "${y:-0}" ] || { [ "${x:-0}" -gt "${y:-0}" ]; exit; }
+case $a in *.*) a=${a#*.};; *) a=;; esac; case $b in *.*) b=${b#*.};; *) b=;; esac; done; exit 1"""
+UNSHARE = (
+    'while [ "$1" != -ec ]; do shift; done; shift 2; scratch=$1; cp "$scratch/daemon.json" {kept}; shift 2; exec "$@"'
+)
+APT = """
+case " $* " in
+*" update "*) exit 0;;
+*" purge "*) rm -f {there}; exit 0;;
+esac
+[ ! -e {broken} ] || {{ echo "E: dpkg was interrupted" >&2; exit 100; }}
+for word; do :; done
+while read -r key value; do [ "$key" != Version: ] || printf '%s install ok installed\\n' "$value" >{there}; done <"$word"
+: >{active}"""
+SYSTEMCTL = """
+case $1 in
+is-active) [ -e {active} ];;
+restart|start) [ ! -e {stuck} ] || exit 1; : >{active};;
+stop) rm -f {active};;
+esac"""
+
+
+def package(version: str = "0.7.1", architecture: str = "amd64", name: str = "sysbox-ce") -> bytes:
+    return f"Package: {name}\nVersion: {version}.linux\nArchitecture: {architecture}\n".encode()
+
+
+class Host:
+    """dpkg, apt, systemd and the folders of a host, all below one folder."""
+
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        self.folder, self.commands = folder, commands
+        self.there, self.active, self.broken, self.stuck = (
+            folder / name for name in ("there", "active", "broken", "stuck")
+        )
+        self.shadow = folder / "shadow.json"
+        places = {
+            "there": self.there,
+            "active": self.active,
+            "broken": self.broken,
+            "stuck": self.stuck,
+            "kept": self.shadow,
+        }
+        commands.link("cat", "cp", "rm")
+        commands.add("dpkg-query", DPKG_QUERY.format(**places))
+        commands.add("dpkg-deb", DPKG_DEB)
+        commands.add("dpkg", DPKG)
+        commands.add("unshare", UNSHARE.format(**places))
+        commands.add("apt-get", APT.format(**places))
+        commands.add("systemctl", SYSTEMCTL.format(**places))
+
+    def has(self, version: str, status: str = "install ok installed") -> None:
+        self.there.write_text(f"{version}.linux {status}\n")
+        self.active.touch()
+
+    @property
+    def version(self) -> str | None:
+        return self.there.read_text().split()[0] if self.there.exists() else None
+
+    def changes(self) -> list[list[str]]:
+        quiet = {"dpkg-query", "dpkg-deb"}
+        return [
+            call
+            for call in self.commands.calls
+            if call[0] not in quiet and call[1] not in ("--compare-versions", "is-active")
+        ]

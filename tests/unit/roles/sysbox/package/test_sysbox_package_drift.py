@@ -1,0 +1,69 @@
+"""What is no longer as it was left (the drop-in, the services, a program) is seen by doctor and put right by the next run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.unit.roles.conftest import run_module
+from tests.unit.roles.sysbox.package.host import Host
+
+
+def test_a_drifted_drop_in_is_put_right(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    run_module(module, **parameters)
+    Path(module.DROP_IN).write_text("[Service]\n")
+    answer = run_module(module, **parameters)
+    assert answer.actions == [("change", module.DROP_IN)]
+    assert ["systemctl", "daemon-reload"] in host.changes()
+    assert host.changes()[-1] == ["systemctl", "restart", "sysbox.service"]
+
+
+def test_stopped_services_are_started(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    run_module(module, **parameters)
+    host.active.unlink()
+    answer = run_module(module, **parameters)
+    assert answer.actions == [("start", " ".join(module.UNITS))]
+    assert host.active.exists()
+
+
+def test_services_that_do_not_start_are_said(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    run_module(module, **parameters)
+    host.active.unlink()
+    host.stuck.touch()
+    answer = run_module(module, **parameters)
+    assert "sysbox-mgr.service" in answer["msg"]
+    assert "`systemctl status sysbox-mgr sysbox-fs`" in answer["hint"]
+
+
+def test_a_half_installed_one_is_repaired(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    host.has("0.7.1", "install ok half-configured")
+    answer = run_module(module, **parameters)
+    assert ("change", "Sysbox 0.7.1 (repair of 0.7.1)") in answer.actions
+    assert host.there.read_text().endswith("install ok installed\n")
+
+
+def test_a_program_that_is_gone_brings_the_package_again(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(module, **parameters)
+    (tmp_path / "sysbox-runc").unlink()
+    (finding, *_) = run_module(module, report=True, **parameters)["findings"]
+    assert (finding["status"], finding["found"]) == ("fail", "Sysbox 0.7.1, incomplete; 0.7.1 is needed")
+    assert ("change", "Sysbox 0.7.1 (repair of 0.7.1)") in run_module(module, **parameters).actions
+
+
+def test_the_health_report(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    def statuses() -> list[str]:
+        answer = run_module(module, report=True, **parameters)
+        assert all(one["status"] == "pass" or "`" in one["hint"] for one in answer["findings"])
+        return [one["status"] for one in answer["findings"]]
+
+    assert statuses() == ["fail"]
+    host.has("0.7.0")
+    assert statuses() == ["fail", "pass"]
+    host.has("0.7.1")
+    assert statuses() == ["pass", "pass"]
+    host.active.unlink()
+    assert statuses() == ["pass", "fail"]
+    assert host.changes() == []
