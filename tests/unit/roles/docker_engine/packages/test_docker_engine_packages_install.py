@@ -1,0 +1,150 @@
+"""What is missing is installed, and wakes nothing; a killed run is taken up again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+from tests.unit.roles.conftest import Commands
+from tests.unit.roles.docker_engine.packages.runs import distro, installs
+
+
+def test_a_bare_host_gets_the_packages(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
+    answer = distro(module)
+    assert answer["changed"]
+    assert answer.actions == [("install", "docker.io"), ("install", "docker-cli")]
+    assert installs(commands) == [["docker.io", "docker-cli"]]
+    assert answer["dockerd_path"] == f"{commands.path}/dockerd"
+    assert answer["containerd_path"] == f"{commands.path}/containerd"
+    assert recorded()["packages"] == ["docker-cli", "docker.io"]
+    assert recorded()["installing"] == {}
+
+
+def test_apt_waits_for_another_process(module: ModuleType, host: Path, commands: Commands) -> None:
+    distro(module, apt_wait=7)
+    waits = ["DPkg::Lock::Timeout=7" in call for call in commands.of("apt-get") if "install" in call]
+    assert waits == [True]
+
+
+def test_a_second_time_asks_apt_nothing(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
+    distro(module)
+    before, calls = recorded(), len(commands.calls)
+    answer = distro(module)
+    assert not answer["changed"]
+    assert answer["actions"] == []
+    assert recorded() == before
+    assert not [call for call in commands.calls[calls:] if call[0] in ("apt-get", "systemctl", "dpkg")]
+
+
+def test_only_what_is_missing_is_installed(module: ModuleType, host: Path, commands: Commands) -> None:
+    for name in ("dockerd", "docker"):
+        commands.add(name)
+    (commands.folder / "ip").unlink()
+    assert distro(module).actions == [("install", "iproute2")]
+    assert installs(commands) == [["iproute2"]]
+    assert "--no-upgrade" in next(call for call in commands.of("apt-get") if "install" in call)
+
+
+def test_check_mode_changes_nothing_and_says_the_same(
+    module: ModuleType, host: Path, commands: Commands, state: Path, tmp_path: Path
+) -> None:
+    plan = distro(module, check=True)
+    assert not [call for call in commands.calls if call[0] in ("apt-get", "systemctl", "dpkg", "dpkg-divert")]
+    assert not state.exists()
+    assert not (commands.folder / "dockerd").exists()
+    assert plan["dockerd_path"] == "/usr/sbin/dockerd"  # where it will be
+    assert plan["actions"] == distro(module)["actions"]
+
+
+def test_new_services_are_masked_meanwhile_and_put_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
+    distro(module)
+    assert (tmp_path / "masked").read_text().split() == ["containerd.service", "docker.service", "docker.socket"]
+    assert list((tmp_path / "masks").iterdir()) == []
+    assert ["disable", "--now", "docker.service", "docker.socket", "containerd.service"] in commands.of("systemctl")
+
+
+def test_services_that_were_there_are_left(module: ModuleType, host: Path, commands: Commands, tmp_path: Path) -> None:
+    for name in ("docker.service", "docker.socket", "containerd.service"):
+        (host / name).touch()
+    distro(module)
+    assert (tmp_path / "masked").read_text() == ""
+    assert [call for call in commands.of("systemctl") if call != ["daemon-reload"]] == []
+
+
+def test_the_engine_of_a_vm_of_ours_is_not_put_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
+    distro(module, dedicated=False)
+    assert (tmp_path / "masked").read_text() == ""
+    assert [call for call in commands.of("systemctl") if call != ["daemon-reload"]] == []
+
+
+def test_apts_word_is_passed_on_and_no_mask_stays(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
+    (tmp_path / "broken").touch()
+    answer = distro(module)
+    assert answer["failure"] == "failed"
+    assert "E: Unable to locate package docker.io" in answer["msg"]
+    assert "`sudo apt-get" in answer["hint"]
+    assert list((tmp_path / "masks").iterdir()) == []
+    assert "docker" in recorded()["installing"]
+
+
+def test_the_run_after_a_killed_one_puts_its_services_to_rest(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
+    """Killed inside apt: the packages are there, and their units, of which nobody knows any more that they are new."""
+    (tmp_path / "broken").touch()
+    distro(module)
+    (tmp_path / "broken").unlink()
+    subprocess.run(
+        [f"{commands.path}/apt-get", "install", "docker.io", "docker-cli"], check=True, env={"PATH": commands.path}
+    )
+    calls = len(commands.calls)
+    answer = distro(module)
+    assert answer["changed"]
+    new = commands.calls[calls:]
+    assert ["systemctl", "disable", "--now", "docker.service", "docker.socket", "containerd.service"] in new
+    assert ["dpkg", "--configure", "-a"] in new
+    assert recorded()["packages"] == ["docker-cli", "docker.io"]
+    assert recorded()["installing"] == {}
+    assert not distro(module)["changed"]
+
+
+def test_docker_desktops_link_is_left_and_the_package_diverted(
+    module: ModuleType, host: Path, commands: Commands, recorded
+) -> None:
+    (commands.folder / "docker").symlink_to("/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker")
+    distro(module)
+    assert (commands.folder / "docker").readlink() == Path("/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker")
+    assert installs(commands) == [["docker.io"]]
+    diverts = commands.of("dpkg-divert")
+    assert [(call[-1], call[call.index("--divert") + 1], "--no-rename" in call) for call in diverts] == [
+        (module.DOCKER, module.DIVERTED, True)
+    ]
+    assert recorded()["diversions"] == [module.DIVERTED]
+
+
+def test_a_packaged_cli_is_not_diverted(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+) -> None:
+    commands.add("docker")
+    (tmp_path / "owned").touch()
+    distro(module)
+    assert commands.of("dpkg-divert") == []
+    assert "diversions" not in recorded()
+
+
+def test_a_distro_without_a_cli_package_is_not_asked_for_it(module: ModuleType, host: Path, commands: Commands) -> None:
+    commands.add("apt-cache", "exit 100")
+    assert distro(module).actions == [("install", "docker.io")]
+
+
+def test_no_apt_is_said(module: ModuleType, host: Path, commands: Commands) -> None:
+    (commands.folder / "apt-get").unlink()
+    answer = distro(module)
+    assert "apt-get" in answer["msg"]
