@@ -1,0 +1,40 @@
+"""The engine and its helpers are stopped, but not under running containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from tests.unit.roles.conftest import run_module
+from tests.unit.roles.docker_engine.service.systemd import HELPERS, UNIT, Service
+
+
+def test_stopping_disables_engine_and_helpers(module: ModuleType, service: Service) -> None:
+    plan = run_module(module, check_mode=True, state="stopped", **service.parameters)
+    assert service.changes() == []
+    answer = run_module(module, state="stopped", **service.parameters)
+    assert answer.actions == plan.actions == [("stop", UNIT), ("stop", HELPERS[1]), ("stop", HELPERS[0])]
+    assert {unit["ActiveState"] for unit in service.units.values()} == {"inactive"}
+    assert not run_module(module, state="stopped", **service.parameters)["changed"]
+
+
+def test_stopping_is_refused_while_containers_run(module: ModuleType, service: Service) -> None:
+    service.containers = [{"Id": "1", "Names": ["/agent"]}]
+    answer = run_module(module, state="stopped", **service.parameters)
+    assert answer["failure"] == "precondition"
+    assert "agent" in answer["msg"]
+    assert "`docker --context containai-secure stop agent`" in answer["hint"]
+    assert service.changes() == []
+    assert run_module(module, state="stopped", stop_containers=True, **service.parameters)["changed"]
+
+
+def test_stopping_what_was_never_there_changes_nothing(module: ModuleType, service: Service) -> None:
+    service.write({})
+    service.info = None
+    assert not run_module(module, state="stopped", **service.parameters)["changed"]
+    assert service.changes() == []
+
+
+def test_a_unit_that_does_not_stop_is_said(module: ModuleType, service: Service) -> None:
+    Path(f"{service.path}.broken").touch()
+    assert "did not stop: Job for" in run_module(module, state="stopped", **service.parameters)["msg"]
