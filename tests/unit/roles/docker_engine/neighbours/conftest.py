@@ -1,0 +1,25 @@
+"""The module docker_engine_neighbours and a host with another engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.conftest import Commands, load_module
+from tests.unit.roles.docker_engine.neighbours.host import Host
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load_module("docker_engine_neighbours")
+
+
+@pytest.fixture
+def host(module: ModuleType, tmp_path: Path, commands: Commands, engine: Any, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(tmp_path, commands, engine)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(module, "SOCKET", made.engine.path)
+    return made

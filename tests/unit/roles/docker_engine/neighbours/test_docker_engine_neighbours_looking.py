@@ -1,0 +1,78 @@
+"""Looking changes nothing and wakes nothing, and looks at the right user's."""
+
+from __future__ import annotations
+
+import pwd
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.unit.roles.conftest import Commands, run_module
+from tests.unit.roles.docker_engine.neighbours.host import Host, snapshot
+
+
+def test_looking_changes_nothing(module: ModuleType, host: Host) -> None:
+    files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()}
+    snapshot(module)
+    run_module(module, check_mode=True)
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()
+    } == files
+    assert {call[0] for call in host.commands.of("systemctl")} == {"show"}
+
+
+def test_a_sleeping_engine_is_not_woken(module: ModuleType, host: Host) -> None:
+    host.units["docker.service"].update(ActiveState="inactive", MainPID="0")
+    host.settle()
+    taken = snapshot(module)
+    assert host.engine.asked == []
+    assert taken["containers"] == {}
+    assert not run_module(module, before=taken).get("failed")
+    assert host.engine.asked == []
+
+
+def test_an_engine_that_runs_is_asked_for_no_more_than_it_takes(module: ModuleType, host: Host) -> None:
+    snapshot(module)
+    assert set(host.engine.asked) == {"/info", "/containers/json", "/containers/c1/json"}
+
+
+def test_a_host_with_nothing_of_docker(
+    module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(module, "SOCKET", str(tmp_path / "none.sock"))
+    before = snapshot(module)
+    assert before["containers"] == {}
+    assert before["things"]["the active docker context"] == "default"
+    assert before["things"]["docker.service"] is None
+    assert not run_module(module, before=before).get("failed")
+
+
+def test_content_of_a_dangling_link(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "docker").symlink_to("/mnt/wsl/gone")
+    assert "-> /mnt/wsl/gone" in module.content(str(tmp_path / "docker"))
+
+
+def test_a_program_of_a_package_comes_and_goes(module: ModuleType, commands: Commands, tmp_path: Path) -> None:
+    program = tmp_path / "docker"
+    program.touch()
+    commands.add("dpkg-query", "exit 0")
+    assert module.unowned(str(program)) is None
+    commands.add("dpkg-query", "exit 1")
+    assert "sha256" in module.unowned(str(program))
+
+
+def test_no_such_user_is_said(module: ModuleType, host: Host) -> None:
+    answer = run_module(module, user="nobody-of-this-name")
+    assert answer["failure"] == "precondition"
+    assert "nobody-of-this-name" in answer["msg"]
+
+
+def test_the_user_behind_sudo_is_meant(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(module, "take", lambda folder, ours: seen.append(folder) or {"things": {}, "containers": {}})
+    monkeypatch.setenv("SUDO_USER", "nobody")
+    run_module(module)
+    run_module(module, config_dir="/srv/docker-settings")
+    assert seen == [f"{pwd.getpwnam('nobody').pw_dir}/.docker", "/srv/docker-settings"]
