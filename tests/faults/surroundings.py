@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from tests.faults.cycle import SHAMES, Outcome, Row, first_line, told
@@ -199,9 +199,12 @@ def rows(ground: Ground) -> Iterator[Row]:
 
 
 def _disks(kind: str) -> Iterator[Row]:
-    fill: Callable[[str, int], Row] = lambda place, room: Row(  # noqa: E731
-        f"{kind}: {room >> 10} KiB left in {place}", partial(full, kind, place, room), kind, partial(emptied, place), kind == "setup" and room == 0 and place in SHORT_FULL
-    )  # fmt: skip
+    def fill(place: str, room: int) -> Row:
+        short = kind == "setup" and room == 0 and place in SHORT_FULL
+        return Row(
+            f"{kind}: {room >> 10} KiB left in {place}", partial(full, kind, place, room), kind, partial(emptied, place), short
+        )  # fmt: skip
+
     for place in PLACES:
         yield fill(place, 0)
         if kind == "setup" and place in (
