@@ -44,6 +44,16 @@ def goes_on(mac: Mac, *words: str) -> None:
     assert len(list(mac.home.rglob("containai-secure/*.pid"))) == 2
 
 
+def fails_in_turn(mac: Mac, *faults: tuple[dict[str, str], str, str]) -> None:
+    """One fault of limactl after the other (its settings, what is found, the hint), none of them mended before the next."""
+    mac.have("limactl", "docker", "ssh")
+    for fault, found, hint in faults:
+        mac.lima(**fault)
+        refused(mac, 1, found, hint, *ROOM)
+    mac.lima()
+    goes_on(mac)
+
+
 def test_homebrew_missing(mac: Mac) -> None:
     refused(mac, 3, "Homebrew is missing", "brew.sh")
     mac.lima()
@@ -95,23 +105,19 @@ def test_a_full_disk(mac: Mac) -> None:
 
 
 def test_a_failed_download(mac: Mac) -> None:
-    mac.have("limactl", "docker", "ssh")
-    mac.lima(create="download")
-    refused(mac, 1, "unexpected HTTP status Not Found", "lima_vm_image_base_url", *ROOM)
-    mac.lima(create="enospc")  # the instance is there now, and has no disk
-    refused(mac, 1, "no space left on device", "make room", *ROOM)
-    mac.lima()
-    goes_on(mac)
+    fails_in_turn(
+        mac,
+        ({"create": "download"}, "unexpected HTTP status Not Found", "lima_vm_image_base_url"),
+        ({"create": "enospc"}, "no space left on device", "make room"),  # the instance is there now, and has no disk
+    )
 
 
 def test_a_start_that_fails(mac: Mac) -> None:
-    mac.have("limactl", "docker", "ssh")
-    mac.lima(start="probe")
-    refused(mac, 1, "did not start (and is stopped now)", "serial.log", *ROOM)
-    mac.lima(start="timeout")
-    refused(mac, 1, "the guest's last words", "lima_vm_start_timeout", *ROOM)
-    mac.lima()
-    goes_on(mac)
+    fails_in_turn(
+        mac,
+        ({"start": "probe"}, "did not start (and is stopped now)", "serial.log"),
+        ({"start": "timeout"}, "the guest's last words", "lima_vm_start_timeout"),
+    )
 
 
 def test_a_vm_that_nobody_answers_in(mac: Mac) -> None:
