@@ -113,38 +113,25 @@ def test_a_path_that_passes_is_one_word_in_a_unit_and_in_a_shell(text: str) -> N
     assert os.path.normpath(text) == (text.rstrip("/") or "/")
 
 
+PREFLIGHT = {
+    "platform": "any",
+    "supported": {},
+    "minimum_kernel": "1",
+    "daemon_json": "/x",
+    "link_subnet": "10.0.0.0/30",
+}
+
+
 def test_the_preflight_refuses_them_with_the_way_out(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     module = load_module("docker_engine_host")
     for name in ("check_platform", "check_distribution", "check_surroundings", "check_kernel", "check_docker"):
         monkeypatch.setattr(module, name, lambda *_: None)
-    answer = run_module(
-        module,
-        platform="any",
-        supported={},
-        minimum_kernel="1",
-        daemon_json="/x",
-        link_subnet="10.0.0.0/30",
-        settings={"group": "a\nb"},
-    )
+    answer = run_module(module, **PREFLIGHT, settings={"group": "a\nb"})
     assert answer["failure"] == "precondition"
     assert "docker_engine_group is 'a\\nb'" in answer["msg"]
     for subnet in ("10.0.0.0/30\nx", "10.0.0.0/30; id", "$(id)", "10.0.0.0/30 ", "a\0"):
-        answer = run_module(
-            module, platform="any", supported={}, minimum_kernel="1", daemon_json="/x", link_subnet=subnet
-        )
-        assert "link_subnet" in answer["msg"]
-    assert (
-        "There is no user"
-        in run_module(
-            module,
-            platform="any",
-            supported={},
-            minimum_kernel="1",
-            daemon_json="/x",
-            link_subnet="10.0.0.0/30",
-            user="a\0b",
-        )["msg"]
-    )
+        assert "link_subnet" in run_module(module, **{**PREFLIGHT, "link_subnet": subnet})["msg"]
+    assert "There is no user" in run_module(module, **PREFLIGHT, user="a\0b")["msg"]
 
 
 HASH = {"amd64": "a" * 64}
