@@ -6,13 +6,13 @@ from __future__ import annotations
 import grp
 import json
 import os
-import re
 import stat
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace, sha256
+from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: docker_engine_files
@@ -44,7 +44,6 @@ notes: {type: list, elements: str, returned: when the user became a member, desc
 
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 
 
 def command(module, argv):
@@ -66,10 +65,8 @@ def place(module, record, file, content, actions, diffs):
     if there == wanted and same_mode:
         return
     actions.append({"verb": "create" if there is None else "change", "what": path})
-    before, after = (there or b"").decode("utf-8", "replace"), content
-    if mode & 0o077 == 0:  # the diff is printed, and may be kept
-        before, after = (CREDENTIALS.sub(r"\1***@", text) for text in (before, after))
-    diffs.append({"before_header": path, "after_header": path, "before": before, "after": after})
+    before = (there or b"").decode("utf-8", "replace")
+    diffs.append({"before_header": path, "after_header": path, "before": mask(before), "after": mask(content)})
     if module.check_mode:
         return
     record.note_file(path, there, wanted)

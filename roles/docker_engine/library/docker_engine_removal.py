@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
+from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: docker_engine_removal
@@ -111,9 +112,8 @@ class Removal:
         if now == before or (self.dry and path == self.module.params["daemon_json"]):  # the step that takes the runtime out has told it
             return
         self.did("remove" if before is None else "change", path)
-        self.diff.append(
-            {"before_header": path, "after_header": path, "before": now.decode("utf-8", "replace"), "after": (before or b"").decode("utf-8", "replace")}
-        )
+        texts = [mask((data or b"").decode("utf-8", "replace")) for data in (now, before)]
+        self.diff.append({"before_header": path, "after_header": path, "before": texts[0], "after": texts[1]})
         if self.dry:
             return
         if before is None:

@@ -107,6 +107,14 @@ def test_files_go_back_to_what_they_were(module: ModuleType, host: Host, tmp_pat
     assert ("change", str(changed)) in answer.actions
 
 
+def test_a_proxys_password_is_not_shown(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    made(tmp_path / "proxy.env", b'HTTPS_PROXY="old:p@ss@proxy"\n', b'HTTPS_PROXY="http://me:p@ss@proxy"\n')
+    answer = remove(module, host)
+    assert "ss@" not in json.dumps(answer)
+    assert answer["diff"][0]["before"] == 'HTTPS_PROXY="http://***@proxy"\n'
+    assert answer["diff"][0]["after"] == 'HTTPS_PROXY="***@proxy"\n'
+
+
 def test_a_dry_run_tells_nothing_twice(module: ModuleType, host: Host, tmp_path: Path) -> None:
     """The file's runtime and the package of Sysbox go in steps of their own before; a group goes with its user."""
     settings = tmp_path / "daemon.json"
