@@ -10,6 +10,7 @@ import stat
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace, sha256
 from ansible.module_utils.containai_secrets import mask
@@ -23,6 +24,7 @@ description:
 options:
   files: {type: list, elements: dict, required: true, description: "Files as {path, content, mode}; mode is a string such as C('0644').
           C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from."}
+  data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
   group: {type: str, description: System group that may use the socket.}
   user: {type: str, description: User to be a member of the group. Root needs no membership.}
 attributes:
@@ -75,6 +77,20 @@ def place(module, record, file, content, actions, diffs):
     os.chmod(path, mode)
 
 
+def claim(module, record, data_root, actions):
+    """Mark the folder of the engine's data. It has no part in the revision: an engine that runs need not be restarted for it."""
+    noted = data_root in record.data.get("data_roots", [])
+    if not module.check_mode and not noted:
+        record.note("data_roots", data_root)
+        record.save()
+    marker = os.path.join(data_root, MARKER)
+    if os.path.lexists(marker) or is_shared(data_root) or (noted and not os.access(data_root, os.X_OK)):
+        return
+    actions.append({"verb": "create", "what": marker})
+    if not module.check_mode:
+        mark(data_root)
+
+
 def group_entry(name):
     try:
         return grp.getgrnam(name)
@@ -105,6 +121,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True},
+            "data_root": {"type": "path"},
             "group": {"type": "str"},
             "user": {"type": "str"},
         },
@@ -116,6 +133,8 @@ def main():
         record = Record()
         files = module.params["files"]
         revision = sha256(json.dumps([[file["path"], file["content"]] for file in files]).encode())[:12]
+        if module.params["data_root"]:
+            claim(module, record, module.params["data_root"], actions)
         for file in files:
             place(module, record, file, file["content"].replace("@REVISION@", revision), actions, diffs)
         group, user = module.params["group"], module.params["user"]

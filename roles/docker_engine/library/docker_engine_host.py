@@ -12,7 +12,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse
-from ansible.module_utils.containai_settings import SettingError, check_all
+from ansible.module_utils.containai_settings import SettingError, check_all, check_places
 
 DOCUMENTATION = r"""
 module: docker_engine_host
@@ -207,9 +207,11 @@ def owner(name):
         ) from error
 
 
-def check_settings(settings):
+def check_settings(settings, dedicated):
     try:
         check_all(settings, "docker_engine_")
+        if dedicated:
+            check_places(settings, "docker_engine_")
     except SettingError as error:
         raise Refusal(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
 
@@ -227,7 +229,7 @@ def look(params, module):
         )
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
-    check_settings(params["settings"])
+    check_settings(params["settings"], params["dedicated"])
     warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
     if warning:
         module.warn(warning)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_data_root import MARKER, is_ours, mark
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
@@ -63,14 +64,9 @@ def mounts_below(path):
     return [target for target in found if target == path or target.startswith(path + "/")]
 
 
-def is_engines(data_root):
-    """Whether the engine kept its data there: its containerd's folder is made by our unit. An empty folder may go as well."""
-    return os.path.isdir(os.path.join(data_root, "containerd")) or not os.listdir(data_root)
-
-
 def empty(data_root):
-    """Remove the data; what tells whose they are goes last, so that an interrupted removal goes on the next time."""
-    for name in sorted(os.listdir(data_root), key=lambda name: name == "containerd"):
+    """Remove the data; the mark, which tells whose they are, goes last, so that an interrupted removal goes on the next time."""
+    for name in sorted(os.listdir(data_root), key=lambda name: name == MARKER):
         path = os.path.join(data_root, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -175,18 +171,27 @@ class Removal:
                 if not self.dry:
                     run("groupdel", group)
 
-    def remove_folders(self, data_root, purge):
-        if os.path.isdir(data_root):
-            if purge and not is_engines(data_root):
-                self.notes.append(f"{data_root} stays: no engine of ours kept its data there. To remove it: `sudo rm -rf {shlex.quote(data_root)}`.")
-            elif purge:
-                self.did("remove", f"{data_root} (images, containers, volumes)")
-                if not self.dry:
-                    empty(data_root)
-            else:
-                self.notes.append(
-                    f"{data_root} stays, with your images and volumes. To remove it: `sudo rm -rf {shlex.quote(data_root)}`, or `cai uninstall --purge`."
-                )
+    def data_roots(self):
+        """The folders of data: the setting's, and what the record knows. Ours get the mark while the unit is there to tell so."""
+        roots = sorted({self.module.params["data_root"], *self.record.data.get("data_roots", [])})
+        found = [root for root in roots if os.path.isdir(root)]
+        for root in found:
+            if not self.dry and is_ours(root):
+                mark(root)
+        return found
+
+    def remove_data(self, data_root):
+        rm = f"`sudo rm -rf {shlex.quote(data_root)}`"
+        if not self.module.params["purge"]:
+            self.notes.append(f"{data_root} stays, with your images and volumes. To remove it: {rm}, or `cai uninstall --purge`.")
+        elif not is_ours(data_root) and not (self.dry and not os.access(data_root, os.X_OK)):  # root will see the mark
+            self.notes.append(f"{data_root} stays: it bears no mark of an engine of ours. To remove it: {rm}.")
+        else:
+            self.did("remove", f"{data_root} (images, containers, volumes)")
+            if not self.dry:
+                empty(data_root)
+
+    def remove_folders(self):
         for path in self.record.data.get("folders", []):
             if not self.dry and os.path.lexists(path):
                 self.remove_folder(path)
@@ -224,11 +229,14 @@ def main():
     removal = Removal(module)
     try:
         removal.load()
+        data_roots = removal.data_roots()
         for path, entry in sorted(removal.record.data.get("files", {}).items()):
             removal.give_back_file(path, entry)
         removal.remove_packages()
         removal.remove_accounts()
-        removal.remove_folders(module.params["data_root"], module.params["purge"])
+        for data_root in data_roots:
+            removal.remove_data(data_root)
+        removal.remove_folders()
         if not removal.dry:
             run("systemctl", "daemon-reload")
         removal.forget()

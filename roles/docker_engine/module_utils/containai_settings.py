@@ -1,4 +1,4 @@
-"""What a setting may hold where it ends in a unit file, in apt's sources or as a program's argument. Pure.
+"""What a setting may hold where it ends in a unit file, in apt's sources or as a program's argument, and what is another engine's.
 
 A unit splits its lines at white space and reads %, $, quotes and backslashes; apt's sources end a field at a line break. So nothing
 of these is let in: what cannot stand there as itself is refused, before anything changes.
@@ -7,7 +7,10 @@ of these is let in: what cannot stand there as itself is refused, before anythin
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+
+from ansible.module_utils.containai_data_root import refused
 
 TEXT = {
     "path": (re.compile(r"(?!.*//)/(?!(?:.*/)?\.{1,2}(?:/|$))[\w.+@:,=~-][\w.+@:,=~/-]*"), "an absolute path of letters, digits and . _ + @ : , = ~ -"),
@@ -68,3 +71,17 @@ def check_all(settings, prefix):
             SPECIAL[name](prefix + name, value)
         else:
             check(prefix + name, value, KINDS[name])
+
+
+# Who listens there is not ours: a dockerd would put its own socket in the place of theirs.
+SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/docker/containerd/containerd.sock")
+
+
+def check_places(settings, prefix):
+    """Refuse, for an engine beside others, the places of others. The settings have passed check_all."""
+    socket, data_root = settings.get("socket"), settings.get("data_root")
+    if socket and os.path.realpath(socket) in map(os.path.realpath, SOCKETS):
+        raise SettingError(f"The variable {prefix}socket is {socket}, which is another engine's; a path of its own is needed.")
+    reason = refused(data_root) if data_root else None
+    if reason:
+        raise SettingError(f"The variable {prefix}data_root is {data_root}, {reason}; a folder of its own is needed.")

@@ -133,6 +133,26 @@ def test_check_mode_says_all_and_makes_nothing(
     assert plan["diff"] == real["diff"]
 
 
+def test_the_data_root_is_marked_once(module: ModuleType, tmp_path: Path, recorded) -> None:
+    root = tmp_path / "data"
+    plan = run_module(module, check_mode=True, files=files(tmp_path), data_root=str(root))
+    assert not root.exists()
+    real = run_module(module, files=files(tmp_path), data_root=str(root))
+    assert plan.actions == real.actions
+    assert ("create", str(root / ".containai")) in real.actions
+    assert stat.S_IMODE(root.stat().st_mode) == 0o710
+    assert recorded()["data_roots"] == [str(root)]
+    assert str(root / ".containai") not in recorded()["files"]  # it stays with the data
+    assert real["revision"] == run_module(module, check_mode=True, files=files(tmp_path))["revision"]
+    assert run_module(module, files=files(tmp_path), data_root=str(root)).actions == []
+
+
+def test_a_data_root_with_files_of_others_gets_no_mark(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "data" / "photos").mkdir(parents=True)
+    assert not run_module(module, files=[], data_root=str(tmp_path / "data"))["changed"]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["photos"]
+
+
 def test_the_group_is_made_and_the_user_told(module: ModuleType, recorded, commands: Commands) -> None:
     answer = run_module(module, files=[], group="containai", user="dev")
     assert answer.actions == [("create", "group containai"), ("change", "group containai: add dev")]

@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_data_root as places
+from ansible.module_utils.containai_data_root import MARKER
 from ansible.module_utils.containai_record import Record
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
@@ -22,6 +24,7 @@ class Host:
         self.data_root = folder / "docker-containai"
         self.data_root.mkdir()
         (self.data_root / "containerd").mkdir()
+        (self.data_root / MARKER).touch()
         (self.data_root / "volume").write_text("mine")
         self.packages = folder / "packages"
         self.packages.write_text("libc6\ndocker.io\nfuse3\n")
@@ -245,16 +248,41 @@ def test_data_stays_unless_it_is_purged(module: ModuleType, host: Host) -> None:
     assert not host.data_root.exists()
 
 
-@pytest.mark.parametrize("wrong", ["/", "/home", "/var/lib", "folder"])
-def test_a_folder_that_is_no_engines_survives_a_purge(
+@pytest.mark.parametrize("wrong", ["/", "/home", "/var/lib", "/etc", "folder"])
+def test_a_folder_without_our_mark_survives_a_purge(
     module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    (tmp_path / "folder" / "letters").mkdir(parents=True)
+    (tmp_path / "folder" / "photos").mkdir(parents=True)
+    (tmp_path / "folder" / "containerd").mkdir()
     removed: list[str] = []
     monkeypatch.setattr(module, "empty", removed.append)  # lest a mistake be paid for with the machine
+    monkeypatch.setattr(module, "mark", removed.append)
     answer = run_module(module, purge=True, data_root=str(tmp_path / wrong))
     assert removed == []
-    assert any("no engine of ours" in line for line in answer["notes"])
+    assert any("no mark of an engine of ours" in line for line in answer["notes"])
+
+
+def test_a_purge_goes_by_the_record_as_well(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    note(data_roots=[str(host.data_root), str(tmp_path / "gone")])
+    answer = run_module(module, purge=True, data_root="/var/lib/docker-containai-none")
+    assert answer.actions[0] == ("remove", f"{host.data_root} (images, containers, volumes)")
+    assert not host.data_root.exists()
+
+
+@pytest.mark.parametrize("more", ["", "photos"])
+def test_data_from_before_the_mark(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """The unit, which goes first, tells whose they are; not where files of the user's are beside them."""
+    root, unit = tmp_path / "data", tmp_path / "unit"
+    (root / "containerd").mkdir(parents=True)
+    (root / more).mkdir(exist_ok=True)
+    monkeypatch.setattr(places, "UNIT", str(unit))
+    made(unit, None, f"ExecStart=dockerd --data-root {root} --pidfile /x\n".encode())
+    run_module(module, data_root=str(root))
+    assert not unit.exists()
+    run_module(module, purge=True, data_root=str(root))
+    assert root.exists() == bool(more)
 
 
 def test_an_interrupted_purge_goes_on(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +290,7 @@ def test_an_interrupted_purge_goes_on(module: ModuleType, host: Host, monkeypatc
         patch.setattr(module.os, "unlink", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             module.empty(str(host.data_root))
-    assert module.is_engines(str(host.data_root))
+    assert module.is_ours(str(host.data_root))
     assert remove(module, host, purge=True)["changed"]
     assert not host.data_root.exists()
 

@@ -1,0 +1,79 @@
+"""Whose a folder for the engine's data is. A purge empties it, so nothing but our own mark says that it is ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from ansible.module_utils.containai_record import replace
+
+DEFAULT = "/var/lib/docker-containai"
+UNIT = "/etc/systemd/system/containai-docker.service"
+MARKER = ".containai"
+TEXT = b"Made by cai: the data of containai-docker.service. `cai uninstall --purge` removes this folder with all that is in it.\n"
+# What others keep their own in: not to be this folder, nor in it, nor below it.
+OTHERS = (
+    "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/sysbox", "/var/lib/sysboxfs", "/var/lib/containai", "/var/lib/dpkg",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/snap", "/sys", "/usr", "/var/cache", "/var/log", "/var/spool",
+)  # fmt: skip
+SHARED = ("/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var/tmp")  # noqa: S108 - none is used
+
+# What dockerd and containerd make in their folder.
+DOCKERS = {
+    "btrfs", "builder", "buildkit", "containerd", "containers", "engine-id", "fuse-overlayfs", "image", "lost+found", "network", "overlay2", "plugins",
+    "rootfs", "runtimes", "swarm", "tmp", "trust", "vfs", "volumes", "zfs",
+}  # fmt: skip
+
+
+def _within(path, folder):
+    return os.path.commonpath([path, folder]) == folder
+
+
+def claimed(path):
+    """Return the folder of others that `path` is, holds or lies in; None for a place of its own."""
+    real = os.path.realpath(path)
+    for place in (*OTHERS, *SHARED):
+        folder = os.path.realpath(place)
+        if _within(folder, real) or (place in OTHERS and _within(real, folder)):
+            return place
+    return None
+
+
+def is_ours(path):
+    """Whether a purge may empty it: it bears our mark, our name, or, where setup was of a time before the mark, our unit names it and nothing else is there."""
+    if claimed(path):
+        return False
+    if os.path.isfile(os.path.join(path, MARKER)) or os.path.normpath(path) == DEFAULT:
+        return True
+    return path in _of_unit() and set(os.listdir(path)) <= DOCKERS
+
+
+def is_shared(path):
+    """Whether files of others are there. An ordinary user may not look into a dockerd's folder, and gets False."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        return not is_ours(path) and bool(set(os.listdir(path)) - {"lost+found"})
+    return False
+
+
+def refused(path):
+    """Say why an engine beside others cannot keep its data there; None where it can, or does already."""
+    place = claimed(path)
+    if place:
+        return f"and {place} is in use by others"
+    if is_shared(path) and path not in _of_unit():
+        return "where files are that are not the engine's"
+    return "which is not a folder" if os.path.lexists(path) and not os.path.isdir(path) else None
+
+
+def mark(path):
+    """Put our mark there, once; the folder is made as dockerd makes it."""
+    os.makedirs(path, mode=0o710, exist_ok=True)
+    if not os.path.lexists(os.path.join(path, MARKER)):
+        replace(os.path.join(path, MARKER), TEXT)
+
+
+def _of_unit():
+    with contextlib.suppress(OSError), open(UNIT, encoding="utf-8", errors="replace") as handle:
+        words = handle.read().split()
+        return [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--data-root"]
+    return []

@@ -1,0 +1,85 @@
+"""Whose a folder is: an engine of ours gets one of its own, and nobody else's socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import containai_data_root as places
+from ansible.module_utils.containai_settings import SettingError, check_places
+
+PREFIX = "docker_engine_"
+
+
+@pytest.fixture
+def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(places, "UNIT", str(tmp_path / "unit"))
+    return tmp_path / "unit"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/var", "/var/lib", "/var/lib/docker", "/var/lib/docker/x", "/var/lib/docker/", "/var/lib/containerd", "/var/lib/containerd/x", "/home", "/etc/x",
+        "/usr/local/x", "/run", "/var/run/x", "/tmp", "/srv",
+    ],
+)  # fmt: skip
+def test_a_place_of_others_is_refused(path: str) -> None:
+    with pytest.raises(SettingError, match=f"docker_engine_data_root is {path}, and /.* is in use by others"):
+        check_places({"data_root": path}, PREFIX)
+    assert not places.is_ours(path)
+
+
+def test_a_link_to_a_place_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/var/lib/docker")
+    with pytest.raises(SettingError, match="/var/lib/docker is in use"):
+        check_places({"data_root": str(tmp_path / "link")}, PREFIX)
+
+
+@pytest.mark.parametrize(
+    "path", ["/var/lib/docker-containai", "/var/lib/docker-x", "/home/x-none/docker", "/srv/none/docker", "/var/lib/d"]
+)
+def test_a_place_of_its_own_is_not_refused(path: str) -> None:
+    check_places({"data_root": path}, PREFIX)
+
+
+def test_a_folder_with_files_of_others_is_refused(tmp_path: Path, unit: Path) -> None:
+    check_places({"data_root": str(tmp_path / "none")}, PREFIX)
+    data = tmp_path / "data"
+    (data / "lost+found").mkdir(parents=True)
+    check_places({"data_root": str(data)}, PREFIX)
+    (data / "photos").mkdir()
+    with pytest.raises(SettingError, match="files are that are not the engine's"):
+        check_places({"data_root": str(data)}, PREFIX)
+    unit.write_text(f"dockerd \\\n  --data-root {data} --x\n")  # set up by a version that did not ask
+    check_places({"data_root": str(data)}, PREFIX)
+    assert not places.is_ours(str(data))
+
+
+def test_a_file_is_no_folder(tmp_path: Path, unit: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match="not a folder"):
+        check_places({"data_root": str(tmp_path / "file")}, PREFIX)
+
+
+def test_a_marked_folder_is_ours(tmp_path: Path, unit: Path) -> None:
+    places.mark(str(tmp_path / "data"))
+    (tmp_path / "data" / "overlay2").mkdir()
+    assert places.is_ours(str(tmp_path / "data"))
+    check_places({"data_root": str(tmp_path / "data")}, PREFIX)
+
+
+@pytest.mark.parametrize("path", ["/run/docker.sock", "/var/run/docker.sock", "/run/containerd/containerd.sock"])
+def test_another_engines_socket_is_refused(path: str) -> None:
+    with pytest.raises(SettingError, match=f"docker_engine_socket is {path}, which is another engine's"):
+        check_places({"socket": path}, PREFIX)
+
+
+def test_a_link_to_another_engines_socket_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sock").symlink_to("/run/docker.sock")
+    with pytest.raises(SettingError, match="another engine's"):
+        check_places({"socket": str(tmp_path / "sock")}, PREFIX)
+
+
+def test_our_own_socket_is_not_refused() -> None:
+    check_places({"socket": "/var/run/docker-containai.sock"}, PREFIX)
