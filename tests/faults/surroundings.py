@@ -9,6 +9,7 @@ from tests.faults.cycle import SHAMES, Outcome, Row, first_line, told
 from tests.faults.ground import UNINSTALL, Ground
 from tests.system import servers, stage
 from tests.system.box import Done, quoted
+from tests.system.certificates import certificate
 from tests.system.running import Running
 
 STATE = "/home/dev/.local/state/containai"
@@ -101,9 +102,59 @@ def writable(place: str, ground: Ground) -> None:
 
 def bad_server(answer: str, word: str, ground: Ground) -> Outcome:
     """Take the package from a server that misbehaves."""
-    with servers.serving(ground.box, stage.packages()["0.7.1"][0], tls=answer == "tls") as address:
+    with servers.serving(ground.box, stage.packages()["0.7.1"][0]) as address:
         done = ground.setup(*quoted(sysbox_deb=f"{address}/{answer}/sysbox.deb"))
     return judged(done, (1,), (word, "sysbox.deb"))
+
+
+def tls_server(ground: Ground, certificate: tuple[bytes, bytes], *words: str) -> Outcome:
+    """Take the package from a server with this certificate."""
+    with servers.serving(ground.box, stage.packages()["0.7.1"][0], tls=certificate) as address:
+        done = ground.setup(*quoted(sysbox_deb=f"{address}/whole/sysbox.deb"))
+    return judged(done, (1,), ("certificate verify failed", *words))
+
+
+def certificate_of_nobody(ground: Ground) -> Outcome:
+    """A certificate that nobody vouches for."""
+    return tls_server(ground, certificate())
+
+
+# --- a clock that is behind: a container has no clock of its own, so it is the world that is ahead ---
+
+TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
+TOMORROWS_REPOSITORY = """set -e
+mkdir -p /opt/tomorrow
+printf 'Date: %s\nSuite: ./\nMD5Sum:\nSHA256:\n' "$(LC_ALL=C date -u -d tomorrow '+%a, %d %b %Y %T UTC')" >/opt/tomorrow/Release
+for place in /var/lib/apt/lists /etc/apt/sources.list.d; do mount -t tmpfs none $place; done
+[ ! -e /etc/apt/sources.list ] || mount --bind /dev/null /etc/apt/sources.list
+echo 'deb [trusted=yes] file:/opt/tomorrow ./' >/etc/apt/sources.list.d/tomorrow.list
+"""
+
+
+def certificate_of_tomorrow(ground: Ground) -> Outcome:
+    """A server whose certificate, trusted otherwise, begins to be valid tomorrow."""
+    from_tomorrow = certificate(days_from_now=1)
+    ground.box.sh(f"cp {TRUSTED} /opt/trusted")
+    ground.box.run("sh", "-c", f"cat >>{TRUSTED}", stdin=from_tomorrow[0].decode())
+    return tls_server(ground, from_tomorrow, "not yet valid", "this host's clock says")
+
+
+def trust_as_before(ground: Ground) -> None:
+    """The certificates that were trusted before."""
+    ground.box.sh(f"cat /opt/trusted >{TRUSTED}; rm /opt/trusted")
+
+
+def repository_of_tomorrow(ground: Ground) -> Outcome:
+    """A package repository that was made tomorrow."""
+    ground.box.sh(TOMORROWS_REPOSITORY)
+    return judged(ground.setup(), (1,), ("is not valid yet", "this host's clock says"))
+
+
+def repositories_as_before(ground: Ground) -> None:
+    """The package lists and sources that were there before."""
+    ground.box.sh(
+        "umount -l /var/lib/apt/lists /etc/apt/sources.list.d; umount -l /etc/apt/sources.list 2>/dev/null; rm -r /opt/tomorrow"
+    )
 
 
 def no_server(ground: Ground) -> Outcome:
@@ -168,6 +219,20 @@ def two_playbooks(first: str, second: str, codes: tuple[int, ...], ground: Groun
     )
 
 
+def silence(ground: Ground) -> Outcome:
+    """A playbook over ssh whose connection falls silent while packages are installed: nothing says that it has ended."""
+    task, rules = "Install Docker's packages", "OUTPUT -o lo -p tcp --sport 22 -j DROP"
+    running = Running(ground.box, *ground.fleet("wsl2"))
+    running.until(f"{task}] ")
+    ground.box.sh(f"iptables -w -t raw -I {rules}")
+    try:
+        code = running.end()
+    finally:
+        ground.box.sh(f"iptables -w -t raw -D {rules}")
+    problems = [] if code == 4 else [f"exit {code}, not 4 (unreachable): {running.said[-500:]}"]
+    return Outcome(code, first_line(running.said), problems=problems)
+
+
 # --- the rows ---
 
 
@@ -180,9 +245,11 @@ def rows(ground: Ground) -> Iterator[Row]:
         )
     yield Row(
         "setup: the server's TLS certificate is nobody's",
-        partial(bad_server, "tls", "certificate verify failed"),
+        certificate_of_nobody,
         short=True,
     )
+    yield Row("setup: the clock is behind a certificate's", certificate_of_tomorrow, mend=trust_as_before)
+    yield Row("setup: the clock is behind a repository's", repository_of_tomorrow, mend=repositories_as_before)
     yield Row("setup: no server", no_server)
     yield Row("setup: a wrong checksum", wrong_checksum, short=True)
     yield Row("setup: apt's lock is held for 5 seconds", partial(apt_locked, 5, None), mend=apt_free)
@@ -195,6 +262,7 @@ def rows(ground: Ground) -> Iterator[Row]:
     yield Row(
         "setup: a playbook, and one that uninstalls, at once", partial(two_playbooks, "wsl2", "uninstall-wsl2", (0, 2))
     )
+    yield Row("setup: the connection falls silent", silence)
     yield from _disks("uninstall")
 
 

@@ -47,16 +47,15 @@ KINDS = {
 
 
 @contextlib.contextmanager
-def serving(box: Box, deb: str, *, tls: bool = False) -> Iterator[str]:
-    """Serve; yields the address. With TLS under a certificate that nobody trusts."""
-    port, unit, certificate = PORT + tls, f"server-{PORT + tls}", ""
+def serving(box: Box, deb: str, *, tls: tuple[bytes, bytes] | None = None) -> Iterator[str]:
+    """Serve; yields the address. `tls`: certificate and key of an https server."""
+    port, files = PORT + bool(tls), ""
+    unit = f"server-{port}"
     box.write("/opt/server.py", SERVER)
-    if tls:
-        certificate = "/opt/server.crt /opt/server.key"
-        box.sh(
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout /opt/server.key -out /opt/server.crt 2>/dev/null"
-        )
-    box.sh(f"systemd-run --quiet --unit={unit} --collect python3 -IS /opt/server.py {deb} {port} {certificate}")
+    for data, path in zip(tls or (), ("/opt/server.crt", "/opt/server.key"), strict=False):
+        box.write(path, data)
+        files += f" {path}"
+    box.sh(f"systemd-run --quiet --unit={unit} --collect python3 -IS /opt/server.py {deb} {port}{files}")
     box.sh(
         f"for i in $(seq 100); do bash -c '</dev/tcp/127.0.0.1/{port}' 2>/dev/null && exit 0; sleep 0.1; done; exit 1"
     )

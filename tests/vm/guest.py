@@ -21,13 +21,22 @@ _PACKAGES = (
     " sudo python3 iptables rsync kmod iproute2 ca-certificates procps docker.io docker-cli jq fuse3 lsb-release"
 )
 _LEAVE_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
-# $1: the new root. Only the local seed is asked for settings; nothing runs that the scenario does not need.
+# $1: the new root. Only the local seed is asked for settings; nothing runs that the scenario does not need: Lima gives each boot a new instance id, so
+# that cloud-init does everything at every boot, which is half of an emulated one.
 _FINISH = r"""set -eu
 root=$1
 : >"$root/etc/machine-id"
 printf 'LANG=C.UTF-8\n' >"$root/etc/default/locale"
 printf '/dev/vda / ext4 defaults 0 1\n' >"$root/etc/fstab"
-printf 'datasource_list: [NoCloud]\n' >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg"
+cat >"$root/etc/cloud/cloud.cfg.d/99-test-guest.cfg" <<'CFG'
+datasource_list: [NoCloud]
+cloud_init_modules: [bootcmd, write_files, growpart, resizefs, set_hostname, ca_certs, users_groups, ssh]
+cloud_config_modules: []
+cloud_final_modules: [scripts_per_boot]
+ssh_genkeytypes: [ed25519]
+ssh_deletekeys: false
+no_ssh_fingerprints: true
+CFG
 chroot "$root" systemctl enable systemd-networkd systemd-resolved >/dev/null 2>&1
 chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer >/dev/null 2>&1
 # Sysbox's units give up after 10 s, which an emulated boot may take.

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import urllib.request
 
+from ansible.module_utils import containai_apt
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lock import apt_hint, apt_holder, hold
+from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
 from ansible.module_utils.containai_record import Record, read, replace
@@ -90,7 +91,7 @@ def fetch_key(url, fingerprint):
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(
             f"The key of Docker's repository could not be fetched from {url}: {error}.",
-            "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
+            containai_apt.clock_hint(str(error)) or "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
         ) from error
     try:
         found = primary_fingerprints(data)
@@ -188,8 +189,8 @@ def apt_install(packages, params):
     result = apt(params, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
-        holder = apt_holder()
-        raise Failure(f"apt could not install {' '.join(packages)}{holder}:\n{detail}", apt_hint(holder))
+        held = containai_apt.holder()
+        raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", containai_apt.hint(held, detail))
 
 
 def converge(module):

@@ -12,7 +12,6 @@ import os
 import time
 
 LOCK = "/run/containai.lock"
-APT_LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")
 SYSTEMD = "/run/systemd/system"  # a host without it is refused by the preflight, and has nothing of ours
 WAIT_SECONDS = 300
 _held = []
@@ -50,26 +49,6 @@ def _taken(fd):
         return False
     own = os.fstat(fd)
     return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
-
-
-def apt_holder(locks="/proc/locks"):
-    """Say who holds one of apt's locks, such as ", process 4711 (unattended-upgr) holds its lock"; nothing when nobody does. apt itself does not after having waited."""
-    inodes = {os.stat(path).st_ino for path in APT_LOCKS if os.path.exists(path)}
-    with open(locks, encoding="ascii") as listed:
-        for fields in map(str.split, listed):  # 1: POSIX ADVISORY WRITE 4711 fe:00:1234 0 EOF
-            if fields[1] == "POSIX" and fields[4] not in ("0", str(os.getpid())) and int(fields[5].rpartition(":")[2]) in inodes:
-                name = "unknown"
-                with contextlib.suppress(OSError), open(f"/proc/{fields[4]}/comm", encoding="utf-8", errors="replace") as handle:
-                    name = handle.read().strip()
-                return f", process {fields[4]} ({name}) holds its lock"
-    return ""
-
-
-def apt_hint(holder):
-    """What to type after an apt-get that failed while `holder` held its lock, or nobody."""
-    if holder:
-        return f"look at it with `ps -fp {holder.split()[2]}`, and try again when it has ended; to wait longer: `-e docker_engine_apt_wait=900`"
-    return "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"
 
 
 def remove():

@@ -14,7 +14,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from ansible.module_utils.containai_lock import apt_hint, apt_holder
+from ansible.module_utils import containai_apt
 from ansible.module_utils.containai_progress import followed, size, tell
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -74,7 +74,7 @@ def fetch(source, sha256, folder, progress=""):
             code = f"HTTP {error.code}" + (", a redirect that leads nowhere" if error.code in range(300, 400) else "")
         raise Failure(
             f"The Sysbox package could not be fetched from {source}: {code}.",
-            "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
+            containai_apt.clock_hint(str(code)) or "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
         ) from error
     finally:
         tell(progress, "")
@@ -177,16 +177,22 @@ def install(deb, progress="", wait=300):
         deb,
     ]
     result = followed(in_shadow, argv, progress)
-    if result.returncode != 0:
-        in_shadow(["dpkg", "--configure", "-a"])
-        followed(run, [*apt, "update"], progress)
-        result = followed(in_shadow, argv, progress)
+    if result.returncode == 0:
+        return
+    in_shadow(["dpkg", "--configure", "-a"])
+    update = followed(run, [*apt, "update"], progress)
+    result = followed(in_shadow, argv, progress)
     if result.returncode != 0:
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
-        lines = "\n".join([line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-6:])
-        holder = apt_holder()
-        raise Failure(f"apt could not install {os.path.basename(deb)}{holder}:\n{lines}", apt_hint(holder))
+        detail = "\n".join(ends(update) * (update.returncode != 0) + ends(result))
+        held = containai_apt.holder()
+        raise Failure(f"apt could not install {os.path.basename(deb)}{held}:\n{detail}", containai_apt.hint(held, detail))
+
+
+def ends(result, lines=6):
+    """The last lines of what a command said."""
+    return [line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-lines:]
 
 
 def purge(wait=300):

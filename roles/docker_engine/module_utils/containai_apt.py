@@ -1,0 +1,40 @@
+"""Why apt, or a download, failed, and what to type: another process at work, a clock that is wrong, or what they say themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")
+# What apt says of a repository, and OpenSSL and GnuTLS of a certificate, whose time is not the host's. WSL2's clock stands still while Windows sleeps.
+OUT_OF_TIME = re.compile(r"not (yet valid|valid yet)|(has|is) expired|expired certificate", re.IGNORECASE)
+
+
+def holder(locks="/proc/locks"):
+    """Say who holds one of apt's locks, such as ", process 4711 (unattended-upgr) holds its lock"; nothing when nobody does. apt itself does not after having waited."""
+    inodes = {os.stat(path).st_ino for path in LOCKS if os.path.exists(path)}
+    with open(locks, encoding="ascii") as listed:
+        for fields in map(str.split, listed):  # 1: POSIX ADVISORY WRITE 4711 fe:00:1234 0 EOF
+            if fields[1] == "POSIX" and fields[4] not in ("0", str(os.getpid())) and int(fields[5].rpartition(":")[2]) in inodes:
+                name = "unknown"
+                with contextlib.suppress(OSError), open(f"/proc/{fields[4]}/comm", encoding="utf-8", errors="replace") as handle:
+                    name = handle.read().strip()
+                return f", process {fields[4]} ({name}) holds its lock"
+    return ""
+
+
+def clock_hint(said):
+    """What to type where the clock may be the reason of what was said; nothing where it is not."""
+    if not OUT_OF_TIME.search(said):
+        return ""
+    now = time.strftime("%F %R UTC", time.gmtime())
+    return f"this host's clock says {now}: if that is wrong, set it (WSL2: `sudo hwclock --hctosys`; elsewhere `sudo timedatectl set-ntp true`), then try again"
+
+
+def hint(held, said):
+    """What to type after an apt-get that failed and said that, while `held` (see holder) was true of its lock."""
+    if held:
+        return f"look at it with `ps -fp {held.split()[2]}`, and try again when it has ended; to wait longer: `-e docker_engine_apt_wait=900`"
+    return clock_hint(said) or "run `sudo apt-get update && sudo apt-get --fix-broken install`, then try again"

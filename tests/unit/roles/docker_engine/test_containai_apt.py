@@ -1,0 +1,67 @@
+"""A failed apt or download: who holds apt's lock, as the kernel knows it, and whether the clock may be the reason."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.unit.roles.conftest import load_module
+
+HOLD = "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    load_module("docker_engine_packages")  # makes the utilities known under Ansible's name
+    from ansible.module_utils import containai_apt
+
+    (tmp_path / "lock-frontend").touch()
+    monkeypatch.setattr(containai_apt, "LOCKS", (str(tmp_path / "lock-frontend"), str(tmp_path / "none")))
+    return containai_apt
+
+
+def test_the_holder_is_named_by_process_and_program(apt: ModuleType) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, apt.LOCKS[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        holder = apt.holder()
+        other.communicate()
+    assert re.fullmatch(rf", process {other.pid} \(\S+\) holds its lock", holder)
+    assert f"`ps -fp {other.pid}`" in apt.hint(holder, "")
+    assert "docker_engine_apt_wait" in apt.hint(holder, "")
+
+
+def test_without_a_holder_apt_has_the_word(apt: ModuleType) -> None:
+    with Path(apt.LOCKS[0]).open("a") as own:
+        fcntl.lockf(own, fcntl.LOCK_EX)  # this process itself is nobody else
+        assert apt.holder() == ""
+    assert "--fix-broken" in apt.hint("", "E: Unable to locate package")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "E: Release file for file:/opt/repository/./InRelease is not valid yet (invalid for another 23h 59min 59s).",
+        "E: Release file for file:/opt/repository/./InRelease is expired (invalid since 3d 1h 5min 21s).",
+        "Certificate verification failed: The certificate is NOT trusted. The certificate chain uses not yet valid certificate.",
+        "Certificate verification failed: The certificate is NOT trusted. The certificate chain uses expired certificate.",
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid (_ssl.c:1000)",
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1000)",
+    ],
+)
+def test_a_clock_that_may_be_wrong_is_shown_and_how_to_set_it(apt: ModuleType, said: str) -> None:
+    hint = apt.hint("", said)
+    assert re.search(r"clock says \d{4}-\d\d-\d\d \d\d:\d\d UTC", hint)
+    assert "`sudo hwclock --hctosys`" in hint
+
+
+def test_the_clock_is_not_blamed_for_anything_else(apt: ModuleType) -> None:
+    assert apt.clock_hint("certificate verify failed: self-signed certificate (_ssl.c:1000)") == ""
