@@ -65,8 +65,11 @@ def room_again(place: str, ground: Ground) -> None:
 def unmounted(ground: Ground, place: str) -> None:
     """Take the small file system away; what is on it moves to the place itself."""
     ground.box.sh(
-        f"set -e; mountpoint -q {place} || exit 0; mkdir -p /run/kept /run/under; mount --bind {place} /run/kept; umount -l {place}"
-        f"; rm -f /run/kept/.filler; cp -a --remove-destination /run/kept/. {place}/ 2>/dev/null || true; umount -l /run/kept"
+        f"set -e; mountpoint -q {place} || exit 0; mkdir -p /run/kept; mount --bind {place} /run/kept; umount -l {place}"
+        "; rm -f /run/kept/.filler; names() { (cd $1; find . -xdev -mindepth 1 | LC_ALL=C sort); }"
+        # What was taken away on the small one comes back below it.
+        f"; names /run/kept >/run/names; names {place} | LC_ALL=C comm -13 /run/names - | LC_ALL=C sort -r | (cd {place}; tr '\\n' '\\0' | xargs -0r rm -d --)"
+        f"; cp -a --remove-destination /run/kept/. {place}/ 2>/dev/null || true; umount -l /run/kept"
     )
 
 

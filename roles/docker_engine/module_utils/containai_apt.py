@@ -14,15 +14,26 @@ OUT_OF_TIME = re.compile(r"not (yet valid|valid yet)|(has|is) expired|expired ce
 
 def holder(locks="/proc/locks"):
     """Say who holds one of apt's locks, such as ", process 4711 (unattended-upgr) holds its lock"; nothing when nobody does. apt itself does not after having waited."""
-    inodes = {os.stat(path).st_ino for path in LOCKS if os.path.exists(path)}
+    wanted = {(found.st_dev, found.st_ino) for found in map(os.stat, filter(os.path.exists, LOCKS))}
     with open(locks, encoding="ascii") as listed:
-        for fields in map(str.split, listed):  # 1: POSIX ADVISORY WRITE 4711 fe:00:1234 0 EOF
-            if fields[1] == "POSIX" and fields[4] not in ("0", str(os.getpid())) and int(fields[5].rpartition(":")[2]) in inodes:
-                name = "unknown"
-                with contextlib.suppress(OSError), open(f"/proc/{fields[4]}/comm", encoding="utf-8", errors="replace") as handle:
-                    name = handle.read().strip()
-                return f", process {fields[4]} ({name}) holds its lock"
+        # 1: POSIX ADVISORY WRITE 4711 fe:00:1234 0 EOF; where overlayfs is below, its device is not the one that stat tells.
+        held = [fields[4] for fields in map(str.split, listed) if fields[1] == "POSIX" and int(fields[5].rpartition(":")[2]) in {inode for _, inode in wanted}]
+    for pid in held:
+        if pid not in ("0", str(os.getpid())) and wanted & set(_open_files(pid)):
+            name = "unknown"
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as handle:
+                name = handle.read().strip()
+            return f", process {pid} ({name}) holds its lock"
     return ""
+
+
+def _open_files(pid):
+    """Yield (device, inode) of what the process has open: another file system may have a file of the same number."""
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found = os.stat(f"/proc/{pid}/fd/{entry}")
+                yield found.st_dev, found.st_ino
 
 
 def clock_hint(said):

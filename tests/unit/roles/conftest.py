@@ -86,11 +86,12 @@ def run_module(module: ModuleType, /, *, check_mode: bool = False, **parameters:
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keep the record below the temporary folder, for every test: none may write to the machine's own."""
-    from ansible.module_utils import containai_lock, containai_record
+    from ansible.module_utils import containai_apt, containai_lock, containai_record
 
     folder = tmp_path / "state"
     monkeypatch.setattr(containai_lock, "LOCK", str(tmp_path / "containai.lock"))
     monkeypatch.setattr(containai_lock, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(containai_apt, "LOCKS", ())
     monkeypatch.setattr(containai_lock, "_held", [])
     monkeypatch.setattr(containai_record, "STATE_DIR", str(folder))
     monkeypatch.setattr(containai_record.Record.__init__, "__defaults__", (str(folder),))

@@ -39,6 +39,17 @@ def test_the_holder_is_named_by_process_and_program(apt: ModuleType) -> None:
     assert "docker_engine_apt_wait" in apt.hint(holder, "")
 
 
+def test_a_file_of_the_same_number_elsewhere_is_not_apts(apt: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, apt.LOCKS[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        monkeypatch.setattr(apt, "_open_files", lambda _pid: [(0, Path(apt.LOCKS[0]).stat().st_ino)])
+        assert apt.holder() == ""
+        other.communicate()
+
+
 def test_without_a_holder_apt_has_the_word(apt: ModuleType) -> None:
     with Path(apt.LOCKS[0]).open("a") as own:
         fcntl.lockf(own, fcntl.LOCK_EX)  # this process itself is nobody else
