@@ -7,14 +7,15 @@ import http.client
 import os
 import shutil
 import subprocess
+import time
 import urllib.request
 
-from ansible.module_utils import containai_apt
+from ansible.module_utils import containai_apt, containai_apt_sources
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
-from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai_record import Record, digest, read, replace
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -63,9 +64,9 @@ SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
 
 
 class Failure(Exception):
-    def __init__(self, message, hint):
+    def __init__(self, message, hint, failure="failed"):
         super().__init__(message)
-        self.message, self.hint = message, hint
+        self.message, self.hint, self.failure = message, hint, failure
 
 
 def run(argv, **more):
@@ -105,10 +106,26 @@ def fetch_key(url, fingerprint):
     return armored(data)
 
 
+def known(url, params):
+    """Whether the host has that repository with the pinned key already; one with another key is refused, since ours beside it would stop apt altogether."""
+    for path, components, key in containai_apt_sources.naming(url, params["host"]["codename"], SOURCES):
+        if not is_key(containai_apt_sources.key_bytes(key), params["apt_key_fingerprint"]) or "stable" not in components:
+            named = f"with the key {key.split()[0]}" if key and "\n" not in key else "with a key of its own" if key else "without Signed-By"
+            raise Failure(
+                f"{path} names Docker's repository {named}; needed is its component stable with the key {params['apt_key_fingerprint']}, or no entry.",
+                f"look at it with `cat {path}` and take the entry out, or use the distribution's Docker: `cai setup -e docker_engine_source=distro`",
+                "precondition",
+            )
+        return True
+    return False
+
+
 def repository(module, params):
     """Return the two files of Docker's repository: {path: wanted bytes}; the key is fetched where it is not there yet."""
     host = params["host"]
     place = {name: params[name].replace("{distribution}", host["distribution"]) for name in ("apt_url", "apt_key_url")}
+    if known(place["apt_url"], params):
+        return {}
     key = read(KEYRING)
     if not is_key(key, params["apt_key_fingerprint"]):
         key = b"" if module.check_mode else fetch_key(place["apt_key_url"], params["apt_key_fingerprint"])
@@ -167,7 +184,7 @@ def install(packages, record, params):
             if not os.path.lexists(mask):
                 os.symlink("/dev/null", mask)
         run(["systemctl", "daemon-reload"])
-        apt_install(packages, params)
+        installed = apt_install(packages, record, params)
     finally:
         for mask in masks:
             if os.path.islink(mask):
@@ -175,6 +192,7 @@ def install(packages, record, params):
         run(["systemctl", "daemon-reload"])
     rest(quiet)
     record.settle("docker")
+    return installed
 
 
 def rest(services):
@@ -183,14 +201,44 @@ def rest(services):
         run(["systemctl", "disable", "--now", *found])
 
 
-def apt_install(packages, params):
+def update(params):
+    """Read the lists anew. apt-get waits for dpkg's locks, and not for that of the lists, which a timer of its own takes at boot."""
+    end = time.monotonic() + params["apt_wait"]
+    while True:
+        result = apt(params, "update")
+        if result.returncode == 0 or "Could not get lock" not in result.stderr or time.monotonic() >= end:
+            return result
+        time.sleep(1)
+
+
+def apt_install(packages, record, params):
+    """Install the packages, and what only the new lists know of; return them all."""
     run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    update = apt(params, "update")
+    updated = update(params)
+    packages = [*packages, *(name for name in missing_packages(params["source"]) if name not in packages)]
     result = apt(params, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
-        detail = tail(result) if update.returncode == 0 else f"{tail(update)}\n{tail(result)}"
+        detail = tail(result) if updated.returncode == 0 else f"{tail(updated)}\n{tail(result)}"
         held = containai_apt.holder()
-        raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", containai_apt.hint(held, detail))
+        hint = containai_apt.hint(held, detail)
+        if updated.returncode != 0 and give_back(record) and not held:
+            hint += "; where it is Docker's repository that fails: `cai setup -e docker_engine_source=distro`"
+        raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", hint)
+    return packages
+
+
+def give_back(record):
+    """Put back what stood at the two files of Docker's repository: one that apt cannot use stops apt altogether. Return whether ours was there."""
+    entries = {path: record.data.get("files", {}).get(path) for path in (SOURCES, KEYRING)}
+    for path, entry in entries.items():
+        if entry is None or digest(read(path)) != entry["after"]:
+            continue
+        before = read(entry["backup"]) if entry["backup"] else None
+        if before is not None:
+            replace(path, before)
+        elif entry["before"] is None and os.path.exists(path):
+            os.unlink(path)
+    return entries[SOURCES] is not None
 
 
 def converge(module):
@@ -202,7 +250,6 @@ def converge(module):
     files = repository(module, params) if need_repository else {}
     stale = {path: data for path, data in files.items() if read(path) != data}
     actions = [{"verb": "create" if read(path) is None else "change", "what": path} for path in stale]
-    actions += [{"verb": "install", "what": name} for name in packages]
     diff = (
         [{"before_header": SOURCES, "after_header": SOURCES, "before": (read(SOURCES) or b"").decode(), "after": stale[SOURCES].decode()}]
         if SOURCES in stale
@@ -214,7 +261,8 @@ def converge(module):
             record.save()
             replace(path, data)
         if packages or unfinished:
-            install(packages, record, params)
+            packages = install(packages, record, params)
+    actions += [{"verb": "install", "what": name} for name in packages]
     return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, **programs(params["source"])}
 
 
@@ -244,7 +292,7 @@ def main():
     try:
         module.exit_json(**converge(module))
     except Failure as failure:
-        module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
+        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_apt_sources
 
 from tests.unit.roles.conftest import SEARCH, Commands, load_module
 
@@ -21,6 +22,7 @@ def module(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The module on a host that is all in tmp_path."""
     loaded = load_module("docker_engine_packages")
     monkeypatch.setattr(loaded, "PATH", commands.path)
+    monkeypatch.setattr(containai_apt_sources, "APT", str(tmp_path))
     monkeypatch.setattr(loaded, "KEYRING", str(tmp_path / "keyrings" / "containai-docker.gpg"))
     monkeypatch.setattr(loaded, "SOURCES", str(tmp_path / "sources.list.d" / "containai-docker.sources"))
     return loaded
@@ -37,7 +39,7 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(module, "MASKS", str(masks))
     monkeypatch.setattr(module, "DOCKER", f"{commands.path}/docker")
     monkeypatch.setattr(module, "DIVERTED", f"{commands.path}/docker.containai")
-    commands.link("cat", "touch", "chmod", "ls", "grep")
+    commands.link("cat", "touch", "chmod", "ls", "grep", "rm")
     commands.add(
         "dpkg-query",
         f'case "$1" in --search) [ -e {tmp_path}/owned ];; *) while read -r name; do echo "ii $name"; done <{packages};; esac',
@@ -48,7 +50,11 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
     commands.add("systemctl", "exit 0")
     commands.add(
         "apt-get",
-        f"""case " $* " in *" update "*) exit 0;; esac
+        f"""case " $* " in *" update "*)
+  [ -e {tmp_path}/locked ] && {{ rm {tmp_path}/locked; echo "E: Could not get lock {tmp_path}/lists/lock." >&2; exit 100; }}
+  [ -e {tmp_path}/unreadable ] && {{ echo "E: The list of sources could not be read." >&2; exit 100; }}
+  : >{tmp_path}/updated; exit 0;;
+esac
 ls {masks} >>{tmp_path}/masked
 for word; do case $word in
 docker.io|docker-ce) [ -e {tmp_path}/broken ] && {{ echo "E: Unable to locate package $word" >&2; exit 100; }}

@@ -27,6 +27,29 @@ def test_apt_waits_for_another_process(module: ModuleType, host: Path, commands:
     assert waits == [True]
 
 
+def test_the_lock_of_the_lists_is_waited_for(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
+    (tmp_path / "locked").touch()
+    assert not distro(module, apt_wait=30).get("failed")
+    assert len([call for call in commands.of("apt-get") if "update" in call]) == 2
+
+
+def test_the_wait_for_the_lists_has_an_end(module: ModuleType, host: Path, commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "locked").touch()
+    distro(module, apt_wait=0)
+    assert len([call for call in commands.of("apt-get") if "update" in call]) == 1
+
+
+def test_a_package_that_only_new_lists_know_comes_too(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path
+) -> None:
+    commands.add("apt-cache", f'[ -e {tmp_path}/updated ] && echo "Package: docker-cli" && echo')
+    assert distro(module).actions == [("install", "docker.io"), ("install", "docker-cli")]
+    assert installs(commands) == [["docker.io", "docker-cli"]]
+    assert not distro(module)["changed"]
+
+
 def test_a_second_time_asks_apt_nothing(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
     distro(module)
     before, calls = recorded(), len(commands.calls)

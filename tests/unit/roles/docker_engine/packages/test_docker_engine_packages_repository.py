@@ -50,6 +50,89 @@ def test_the_repository_is_left_alone_where_docker_is_there(
     assert not (tmp_path / "keyrings").exists()
 
 
+URL = "https://mirror.example.org/linux/debian"
+THEIRS = {
+    "docker.list": "# docker\ndeb [arch=amd64 signed-by={key}] {url}/ trixie stable # a comment\n",
+    "docker.sources": "Types: deb\nURIs: {url}\nSuites: trixie\nComponents: stable\nSigned-By: {key}\n",
+}
+
+
+def theirs(tmp_path: Path, name: str, key: Path | str) -> Path:
+    path = tmp_path / "sources.list.d" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(THEIRS[name].format(url=URL, key=key))
+    return path
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("check", [True, False])
+def test_a_source_that_is_there_is_used(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, name: str, check: bool
+) -> None:
+    """As Docker's own instructions make it. A second one with another path of its key would stop apt altogether."""
+    key = tmp_path / "docker.asc"
+    key.write_bytes(gnupg("--armor", "--export", "one@example.org"))
+    theirs(tmp_path, name, key)
+    answer = docker(module, "file:///nowhere", fingerprint(gnupg, "one"), check=check)
+    assert [verb for verb, _ in answer.actions] == ["install"] * 3
+    assert [path.name for path in (tmp_path / "sources.list.d").iterdir()] == [name]
+
+
+def test_a_source_that_holds_its_key_is_used(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    lines = gnupg("--armor", "--export", "one@example.org").decode().splitlines()
+    theirs(tmp_path, "docker.sources", "\n" + "\n".join(f" {line or '.'}" for line in lines))
+    assert not docker(module, "file:///nowhere", fingerprint(gnupg, "one")).get("failed")
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("key", ["", "/none.asc", "two.gpg"])
+def test_a_source_with_another_key_is_refused(
+    module: ModuleType,
+    host: Path,
+    gnupg: Callable[..., bytes],
+    tmp_path: Path,
+    commands: Commands,
+    check: bool,
+    key: str,
+) -> None:
+    (tmp_path / "two.gpg").write_bytes(gnupg("--export", "two@example.org"))
+    path = theirs(tmp_path, "docker.sources", tmp_path / key if key == "two.gpg" else key)
+    answer = docker(module, "file:///nowhere", fingerprint(gnupg, "one"), check=check)
+    assert answer["failure"] == "precondition"
+    assert str(path) in answer["msg"]
+    assert "`cai setup -e docker_engine_source=distro`" in answer["hint"]
+    assert commands.of("apt-get") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Types: deb\nEnabled: no\nURIs: {url}\nSuites: trixie\n", "Types: deb-src\nURIs: {url}\nSuites: trixie\n", "Types: deb\nURIs: {url}\nSuites: sid\n"],
+)  # fmt: skip
+def test_a_source_of_something_else_is_not_asked(module: ModuleType, host: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "x.sources").write_text(text.format(url=URL))
+    assert not docker(module, "file:///nowhere", "0" * 40, check=True).get("failed")
+
+
+def test_a_repository_that_apt_cannot_use_is_taken_out_again(
+    module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    url, wanted = key_file(tmp_path, gnupg("--export", "one@example.org")), fingerprint(gnupg, "one")
+    (tmp_path / "unreadable").touch()
+    (tmp_path / "broken").touch()
+    answer = docker(module, url, wanted)
+    assert "could not be read" in answer["msg"]
+    assert "`cai setup -e docker_engine_source=distro`" in answer["hint"]
+    assert not Path(module.SOURCES).exists()
+    assert not Path(module.KEYRING).exists()
+    (tmp_path / "unreadable").unlink()
+    (tmp_path / "broken").unlink()
+    assert docker(module, url, wanted)["changed"]
+    assert Path(module.SOURCES).exists()
+
+
 def test_no_key_where_it_should_be_is_said(module: ModuleType, host: Path, tmp_path: Path, commands: Commands) -> None:
     answer = docker(module, f"file://{tmp_path}/none.gpg", "0" * 40)
     assert "none.gpg" in answer["msg"]
