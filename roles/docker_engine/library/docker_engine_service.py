@@ -9,6 +9,7 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_data_root import begin_anew, unused, used
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_engine_health import report
 from ansible.module_utils.containai_engine_state import (
@@ -29,6 +30,8 @@ short_description: Start, reload or restart the secure engine, whichever is the 
 description:
   - A stopped or disabled service is started and enabled; one that was started from other files, or whose socket is dead, is restarted; one that lacks a runtime
     of its daemon.json is reloaded. Nothing is done to a service that is as wanted. Success means that the engine answered on its socket.
+  - Where a first start fails, what it left in I(data_root) is taken away, so that the next run begins anew; a dockerd that met a full disk leaves a
+    database on which every later one dies. An engine that has answered once keeps its data, whatever happens.
   - Touches no service but the named ones.
 options:
   unit: {type: str, required: true, description: "The engine's unit, such as C(containai-docker.service)."}
@@ -41,6 +44,7 @@ options:
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   group: {type: str, default: '', description: "Group that the socket belongs to, with mode 0660; empty means as dockerd made it."}
+  data_root: {type: path, description: "Folder of the engine's data, as M(docker_engine_files) made it."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
 attributes:
   check_mode: {support: full}
@@ -105,11 +109,19 @@ def act(module, verbs):
         # A stopped engine may have helpers of older files still running: both verbs renew them.
         result = run("systemctl", "restart" if verb == "start" else verb, *units)
         if result.returncode != 0:
+            forget(params)
             fail(
                 module,
                 f"{unit} did not {verb}: {result.stderr.strip().splitlines()[0] if result.stderr.strip() else 'no reason given'}",
                 f"run `systemctl status {unit}` and `journalctl -u {unit}`",
             )
+
+
+def forget(params):
+    """Take away what a first start left that failed."""
+    if params["data_root"] and unused(params["data_root"]):
+        run("systemctl", "stop", params["unit"], *reversed(params["helpers"]))  # systemd would start it again and again
+        begin_anew(params["data_root"])
 
 
 def converge(module):
@@ -139,13 +151,23 @@ def converge(module):
     if broken:
         mend_network(module)
     act(module, verbs)
-    info = wait(params["socket"], params["runtimes"], params["timeout"] if actions else 10)
+    info = answered(module, verbs, params["timeout"] if actions else 10)
+    return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
+
+
+def answered(module, verbs, seconds):
+    """Return the /info of the engine, which must answer and know the runtimes within the seconds."""
+    params = module.params
+    info = wait(params["socket"], params["runtimes"], seconds)
     if info is None and "reload" in verbs:  # a dockerd that did not take the reload
         act(module, ["restart"])
         info = wait(params["socket"], params["runtimes"], params["timeout"])
     if info is None:
+        forget(params)
         fail(module, f"The engine does not answer on {params['socket']} as it should.", f"run `journalctl -u {params['unit']}`")
-    return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
+    if params["data_root"]:
+        used(params["data_root"])
+    return info
 
 
 def mend_network(module):
@@ -199,6 +221,7 @@ def main():
             "stop_containers": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
             "group": {"type": "str", "default": ""},
+            "data_root": {"type": "path"},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 
 from ansible.module_utils.containai_record import replace
 
 DEFAULT = "/var/lib/docker-containai"
 UNIT = "/etc/systemd/system/containai-docker.service"
 MARKER = ".containai"
+# There until an engine has once answered from here: what a first start that failed left (a full disk tears dockerd's databases) is nobody's data.
+UNUSED = ".containai-unused"
 TEXT = b"Made by cai: the data of containai-docker.service. `cai uninstall --purge` removes this folder with all that is in it.\n"
 # What others keep their own in: not to be this folder, nor in it, nor below it.
 OTHERS = (
@@ -68,8 +71,35 @@ def refused(path):
 def mark(path):
     """Put our mark there, once; the folder is made as dockerd makes it."""
     os.makedirs(path, mode=0o710, exist_ok=True)
+    if not _of_engines(path):
+        replace(os.path.join(path, UNUSED), b"")
     if not os.path.lexists(os.path.join(path, MARKER)):
         replace(os.path.join(path, MARKER), TEXT)
+
+
+def used(path):
+    """An engine has answered from here: what is in it is its user's from now on."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(os.path.join(path, UNUSED))
+
+
+def unused(path):
+    """Whether no engine has ever answered from here."""
+    return os.path.lexists(os.path.join(path, UNUSED))
+
+
+def begin_anew(path):
+    """Take away what engines left in a folder from which none has ever answered."""
+    for name in _of_engines(path) if unused(path) else ():
+        target = os.path.join(path, name)
+        if os.path.isdir(target) and not os.path.islink(target):
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            os.unlink(target)
+
+
+def _of_engines(path):
+    return (set(os.listdir(path)) & DOCKERS) - {"lost+found"}
 
 
 def _of_unit():

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils.containai_data_root import MARKER, UNUSED, mark
 
 from tests.unit.roles.conftest import Commands, run_module
 from tests.unit.roles.docker_engine.service.systemd import HELPERS, UNIT, Service
@@ -115,3 +116,42 @@ def test_an_engine_of_older_files_is_restarted(module: ModuleType, service: Serv
 def test_an_engine_whose_environment_is_unknown_is_left(module: ModuleType, service: Service) -> None:
     service.set(MainPID="999999999")
     assert run_module(module, revision="new", **service.parameters)["actions"] == []
+
+
+def left_by_dockerd(folder: Path) -> None:
+    """A database, as a dockerd leaves it that found the disk full."""
+    (folder / "network" / "files").mkdir(parents=True)
+    (folder / "network" / "files" / "local-kv.db").write_bytes(b"torn")
+
+
+def test_what_a_first_start_that_failed_left_is_taken_away(
+    module: ModuleType, service: Service, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    mark(str(data))
+    left_by_dockerd(data)
+    (data / "notes").write_text("not the engine's")
+    service.set(ActiveState="failed")
+    Path(f"{service.path}.broken").touch()
+    assert run_module(module, data_root=str(data), **service.parameters)["failed"]
+    assert {path.name for path in data.iterdir()} == {MARKER, UNUSED, "notes"}
+    assert ["stop", UNIT, *reversed(HELPERS)] in service.changes()
+
+
+def test_an_engine_that_answered_once_keeps_its_data(module: ModuleType, service: Service, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    mark(str(data))
+    left_by_dockerd(data)
+    assert not run_module(module, data_root=str(data), **service.parameters)["changed"]
+    assert not (data / UNUSED).exists()
+    service.set(ActiveState="failed")
+    Path(f"{service.path}.broken").touch()
+    assert run_module(module, data_root=str(data), **service.parameters)["failed"]
+    assert (data / "network" / "files" / "local-kv.db").exists()
+    assert ["stop", UNIT, *reversed(HELPERS)] not in service.changes()
+
+
+def test_a_folder_that_holds_data_already_is_never_called_unused(tmp_path: Path) -> None:
+    left_by_dockerd(tmp_path)
+    mark(str(tmp_path))
+    assert not (tmp_path / UNUSED).exists()
