@@ -25,6 +25,7 @@ options:
   description: {type: str, default: '', description: Shown by C(docker context ls).}
   user: {type: str, default: '', description: Whose context. Empty means the connecting user. The CLI runs as that user.}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
+  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: Whether it shall be there.}
 attributes:
@@ -150,6 +151,13 @@ def refuse_reserved(name):
         raise Failure(f"The context {name} belongs to Docker; a name of its own is needed.", "use `docker_context_name: containai-secure`", "precondition")
 
 
+def refuse_active(contexts, step, name):
+    if step in ("remove", "replace") and contexts.active() == name:
+        raise Failure(
+            f"The context {name} is the active one, which docker does not remove.", "run `docker context use default`, then try again", "precondition"
+        )
+
+
 def decide(there, wanted, state):
     """Return create, update, replace, remove or nothing."""
     if state == "absent":
@@ -164,10 +172,6 @@ def decide(there, wanted, state):
 def carry_out(contexts, step, name, there, params):
     flags = ["--description", params["description"], "--docker", f"host={params['endpoint']}"]
     if step in ("remove", "replace"):
-        if contexts.active() == name:
-            raise Failure(
-                f"The context {name} is the active one, which docker does not remove.", "run `docker context use default`, then try again", "precondition"
-            )
         if there == {}:
             contexts.erase(name)
         else:
@@ -208,6 +212,7 @@ def main():
             "description": {"type": "str", "default": ""},
             "user": {"type": "str", "default": ""},
             "config_dir": {"type": "str", "default": ""},
+            "preflight": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -224,6 +229,9 @@ def main():
         step = decide(there, wanted, params["state"])
         if params["report"]:
             module.exit_json(changed=False, findings=[finding(name, there, step)])
+        refuse_active(contexts, step, name)
+        if params["preflight"]:
+            module.exit_json(changed=False, actions=[])
         if step and not module.check_mode:
             carry_out(contexts, step, name, there, params)
     except Failure as failure:

@@ -11,7 +11,7 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse
+from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
 from ansible.module_utils.containai_settings import SettingError, check_all, check_places
 
 DOCUMENTATION = r"""
@@ -152,7 +152,9 @@ def check_daemon_json(path, dedicated):
     mend = "mend the file, or give the secure engine one of its own: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`"
     try:
         with open(path, "rb") as handle:
-            _, value = parse(handle.read())
+            data = handle.read()
+        _, value = parse(data)
+        with_runtime(data, "sysbox-runc", {})  # raises where no runtime could be added later
     except FileNotFoundError:
         return None
     except PermissionError:

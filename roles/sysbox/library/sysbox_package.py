@@ -9,7 +9,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace
-from ansible.module_utils.containai_settings import SettingError, check
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
     Failure,
@@ -22,7 +21,8 @@ from ansible.module_utils.containai_sysbox_deb import (
     remains,
     sweep,
 )
-from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, sysbox_containers, systemctl
+from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl
+from ansible.module_utils.containai_sysbox_rules import OTHER_SOCKET, check_file, check_settings, check_sum, live, refuse_live, refuse_removal
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -39,6 +39,7 @@ options:
   architecture: {type: str, required: true, description: dpkg's architecture.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
+  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
@@ -64,7 +65,6 @@ version: {type: str, returned: always, description: the version installed before
 
 DROP_IN = "/etc/systemd/system/sysbox-mgr.service.d/10-containai.conf"
 DOWNLOADS = "/var/lib/containai/downloads"
-OTHER_SOCKET = "/var/run/docker.sock"
 
 
 def drop_in(path):
@@ -87,42 +87,37 @@ def decide(params, current, finished):
     return "upgrade", None
 
 
-def refuse_live(params, current, sockets):
-    names = sysbox_containers(sockets)
-    if names and not params["restart_containers"]:
-        raise Failure(
-            f"Sysbox {current} cannot be replaced by {params['version']} while its containers run: {', '.join(names)}. They would break.",
-            f"stop them with `docker --context containai-secure stop {' '.join(names)}` and run `cai setup` again, or use `-e sysbox_restart_containers=true`",
-            "precondition",
-        )
+def check_step(params, current, step):
+    """Stop at whatever makes the step impossible, before anything changes."""
+    if step:
+        check_sum(params)
+    if step in ("upgrade", "downgrade", "repair"):
+        refuse_live(params, current)
 
 
-def check_settings(params):
-    """Refuse what could be read as something else in the drop-in, in a file's name or by dpkg."""
-    try:
-        check("sysbox_socket", params["socket"], "path")
-        check("sysbox_version", params["version"], "version")
-        for architecture, sha256 in params["sha256"].items():
-            check(f"sysbox_sha256.{architecture}", sha256, "sha256")
-    except SettingError as error:
-        raise Failure(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
+def preflight(module):
+    """Refuse now what the run would refuse later: by then other parts have changed."""
+    params = module.params
+    if params["state"] == "absent":
+        if removable():
+            refuse_removal(params, engine_stops=True)
+        return
+    check_settings(params)
+    current, finished = installed()
+    step, _ = decide(params, current, finished)
+    check_step(params, current, step)
+    if step:
+        check_file(params["source"])
 
 
 def converge(module):
     params = module.params
-    check_settings(params)
+    check_settings(params)  # before a version is compared
     current, finished = installed()
     step, warning = decide(params, current, finished)
     if warning:
         module.warn(warning)
-    if step and not params["sha256"].get(params["architecture"]):
-        raise Failure(
-            f"No sha256 of Sysbox {params['version']} for {params['architecture']} is known.",
-            f'set it: `-e \'{{"sysbox_sha256": {{"{params["architecture"]}": "..."}}}}\'`',
-            "precondition",
-        )
-    if step in ("upgrade", "downgrade"):
-        refuse_live(params, current, [params["socket"], OTHER_SOCKET])
+    check_step(params, current, step)
     actions, diff = [], []
     wanted, there = drop_in(params["socket"]).encode(), read(DROP_IN)
     if there != wanted:
@@ -167,7 +162,7 @@ def apply(module, step, there, wanted, sleeping):
         if record.unsettled("sysbox"):
             record.settle("sysbox")
         single_subid_line()
-    elif wanted is not None and not sysbox_containers([params["socket"], OTHER_SOCKET]):
+    elif wanted is not None and not live([params["socket"], OTHER_SOCKET]):
         systemctl("restart", "sysbox.service")
     wake(sleeping or idle_units())
 
@@ -202,25 +197,20 @@ def report(params):
     return {"findings": findings, "ready": finished and not idle}
 
 
+def removable():
+    """Whether there is a Sysbox, or what is left of one, that setup installed."""
+    record = Record()
+    return remains() and (PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox"))
+
+
 def remove(module):
     """Purge the package in the same shadow, since its purge edits daemon.json as well."""
     params = module.params
     current, _ = installed()
-    record = Record()
-    ours = PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
-    if not remains() or not ours:
-        return {
-            "changed": False,
-            "actions": [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else [],
-            "version": current or "",
-        }
-    names = sysbox_containers([params["socket"], OTHER_SOCKET])
-    if names and not params["restart_containers"]:
-        raise Failure(
-            f"Sysbox cannot be removed while its containers run: {', '.join(names)}.",
-            f"stop them with `docker stop {' '.join(names)}`, then run `cai uninstall` again",
-            "precondition",
-        )
+    if not removable():
+        left = [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else []
+        return {"changed": False, "actions": left, "version": current or ""}
+    refuse_removal(params, engine_stops=module.check_mode or params["restart_containers"])
     if not module.check_mode:
         systemctl("stop", *UNITS)
         said = purge(params["apt_wait"])
@@ -239,6 +229,7 @@ def main():
             "architecture": {"type": "str", "required": True},
             "socket": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "preflight": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
             "progress": {"type": "str", "default": ""},
             "apt_wait": {"type": "int", "default": 300},
@@ -249,6 +240,9 @@ def main():
     )
     hold(module)
     try:
+        if module.params["preflight"]:
+            preflight(module)
+            module.exit_json(changed=False, actions=[])
         if module.params["report"]:
             module.exit_json(changed=False, **report(module.params))
         result = converge(module) if module.params["state"] == "present" else remove(module)

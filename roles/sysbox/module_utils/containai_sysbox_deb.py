@@ -64,7 +64,7 @@ def fetch(source, sha256, folder, progress=""):
         if found != sha256:
             raise Failure(
                 f"The Sysbox package from {source} has the sha256 {found}; {sha256} is needed. It was thrown away.",
-                'run `cai setup` again; for another build set its checksum: `-e \'{"sysbox_sha256": {"amd64": "..."}}\'`',
+                'run `cai setup` again; for another build set its checksum: `cai setup -e \'sysbox_sha256={"amd64": "..."}\'`',
             )
         os.rename(partial, target)
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -212,13 +212,14 @@ def test_another_folder_of_settings(module: ModuleType, home: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("state", ["absent", "damaged"])
-def test_the_active_one_is_not_removed(module: ModuleType, home: Path, state: str) -> None:
+@pytest.mark.parametrize("how", [{}, {"check_mode": True}, {"preflight": True}], ids=str)
+def test_the_active_one_is_not_removed(module: ModuleType, home: Path, state: str, how: dict[str, bool]) -> None:
     run_module(module, **WANTED)
     activate(home, NAME)
     if state == "damaged":
         meta_file(home).write_text("{")
     before = picture(home)
-    answer = run_module(module, **({"name": NAME, "state": "absent"} if state == "absent" else WANTED))
+    answer = run_module(module, **({"name": NAME, "state": "absent"} if state == "absent" else WANTED), **how)
     assert answer["failure"] == "precondition"
     assert "`docker context use default`" in answer["hint"]
     assert picture(home) == before
@@ -248,17 +249,25 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("how", [{}, {"check_mode": True}, {"preflight": True}], ids=str)
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in HOSTILE.items() for value in values])
 def test_what_docker_could_misread_is_refused_before_it_runs(
-    home: Path, commands: Commands, bare: ModuleType, key: str, value: str
+    home: Path, commands: Commands, bare: ModuleType, key: str, value: str, how: dict[str, bool]
 ) -> None:
     commands.add("docker", STAND_IN, python=True)
-    answer = run_module(bare, **{**WANTED, key: value})
+    answer = run_module(bare, **{**WANTED, key: value}, **how)
     assert answer["failure"] == "precondition"
     assert f"docker_context_{key}" in answer["msg"]
     assert answer["msg"].isascii()
     assert answer["msg"].isprintable()
     assert commands.of("docker") == []
+    assert picture(home) == {}
+
+
+def test_the_preflight_makes_no_context_and_tells_of_none(bare: ModuleType, home: Path) -> None:
+    answer = run_module(bare, **WANTED, preflight=True)
+    assert not answer["changed"]
+    assert answer.actions == []
     assert picture(home) == {}
 
 

@@ -124,6 +124,7 @@ REFUSED = {
     "another architecture": (lambda m: setattr(m, "machine", "riscv64"), "riscv64 is not supported", "`", "unsupported"),
     "a daemon.json of no JSON": (lambda m: m.file("daemon.json", "{\n//\n}"), "line 2, column 1", "`cai setup -e sysbox_daemon_json=", "precondition"),
     "hosts in daemon.json": (lambda m: m.file("daemon.json", '{"hosts": []}'), '"hosts" is set', "`cai setup -e sysbox_daemon_json=", "precondition"),
+    "a daemon.json that takes no runtime": (lambda m: m.file("daemon.json", '{"runtimes": []}'), "not an object", "`cai setup -e sysbox_daemon_json=", "precondition"),
     "a folder as daemon.json": (lambda m: (m.root / "daemon.json").mkdir(), "Is a directory", "`cai setup -e", "precondition"),
     "the link's network in use": (
         lambda m: m.texts.update({"/proc/net/route": ROUTES + "eth0\t004DD50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"}),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible.module_utils import containai_sysbox_deb as deb
 from ansible.module_utils import containai_sysbox_host as sysbox_host
+from ansible.module_utils import containai_sysbox_rules as rules
 
 from tests.unit.roles.conftest import Commands, load_module
 from tests.unit.roles.sysbox.package.host import Host, package
@@ -23,9 +24,10 @@ def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) 
     for name, place in {
         "DROP_IN": "units/sysbox-mgr.service.d/10-containai.conf",
         "DOWNLOADS": "state/downloads",
-        "OTHER_SOCKET": "none.sock",
     }.items():
         monkeypatch.setattr(loaded, name, str(tmp_path / place))
+    for one in (loaded, rules):
+        monkeypatch.setattr(one, "OTHER_SOCKET", str(tmp_path / "none.sock"))
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(tmp_path / "etc-docker"))
     monkeypatch.setattr(deb, "SCRATCH", str(tmp_path / "run"))

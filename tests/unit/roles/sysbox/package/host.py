@@ -36,6 +36,13 @@ restart|start) [ ! -e {stuck} ] || exit 1; : >{active};;
 stop) rm -f {active};;
 esac"""
 
+# What an engine answers in which one container runs under Sysbox, and one does not.
+LIVE = {
+    "/containers/json": [{"Id": "s1"}, {"Id": "p1"}],
+    "/containers/s1/json": {"Name": "/agent-1", "HostConfig": {"Runtime": "sysbox-runc"}},
+    "/containers/p1/json": {"Name": "/plain", "HostConfig": {"Runtime": "runc"}},
+}
+
 
 def package(version: str = "0.7.1", architecture: str = "amd64", name: str = "sysbox-ce") -> bytes:
     return f"Package: {name}\nVersion: {version}.linux\nArchitecture: {architecture}\n".encode()

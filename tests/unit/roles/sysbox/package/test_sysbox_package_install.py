@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import containai_sysbox_deb as deb
+from ansible.module_utils import containai_sysbox_rules as rules
 
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.sysbox.package.host import Host, package
@@ -149,3 +150,37 @@ def test_the_shadow_is_real(needs_root: None, tmp_path: Path, monkeypatch: pytes
     assert result.stdout.endswith("an argument\n")
     assert (settings / "daemon.json").read_text() == "mine"
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["sysbox.deb", "./sysbox.deb", "~/sysbox.deb", "", "/a\nb", "https://x/a b", "://x"])
+@pytest.mark.parametrize("how", [{}, {"check_mode": True}, {"preflight": True}], ids=str)
+def test_a_package_has_a_place_that_does_not_depend_on_where_the_run_stands(
+    module: ModuleType, host: Host, parameters: dict[str, Any], source: str, how: dict[str, bool]
+) -> None:
+    answer = run_module(module, **{**parameters, "source": source}, **how)
+    assert answer["failure"] == "precondition"
+    assert "sysbox_deb" in answer["msg"]
+    assert host.commands.calls == []
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_package_that_is_not_there_is_refused_early(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, scheme: str, check_mode: bool
+) -> None:
+    how = {"check_mode": check_mode, "preflight": True}
+    for name, said in {"none.deb": "No such file or directory", "run": "it is no file"}.items():
+        answer = run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/{name}"}, **how)
+        assert (answer["failure"], said in answer["msg"]) == ("precondition", True)
+    assert run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/sysbox.deb"}, **how)["actions"] == []
+    host.has("0.7.1")  # then nobody asks for it
+    assert run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/none.deb"}, **how)["actions"] == []
+    assert host.changes() == []
+
+
+def test_a_package_in_a_folder_that_only_root_may_enter_is_left_to_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(rules.os, "stat", refuse)  # root may look everywhere
+    rules.check_file("/root/sysbox.deb")

@@ -1,12 +1,15 @@
-"""Ours is removed, in the shadow too; one that was there before stays."""
+"""Ours is removed, in the shadow too; one that was there before stays, and so does one that another engine's containers need."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
+import pytest
+from ansible.module_utils import containai_sysbox_rules as rules
+
 from tests.unit.roles.conftest import run_module
-from tests.unit.roles.sysbox.package.host import Host
+from tests.unit.roles.sysbox.package.host import LIVE, Host
 
 
 def test_ours_is_removed(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
@@ -26,3 +29,38 @@ def test_one_that_was_there_before_is_not_removed(module: ModuleType, host: Host
     assert not answer["changed"]
     assert answer.actions[0][0] == "leave"
     assert host.version
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("early", [True, False])
+def test_another_engines_containers_keep_it_whatever_is_said(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch, check_mode: bool, early: bool
+) -> None:
+    run_module(module, **parameters)
+    other, before = engine(LIVE).path, len(host.changes())
+    monkeypatch.setattr(rules, "OTHER_SOCKET", other)
+    more = {"restart_containers": True, "preflight": early, "check_mode": check_mode}
+    answer = run_module(module, state="absent", **more, **parameters)
+    assert answer["failure"] == "precondition"
+    assert "agent-1" in answer["msg"]
+    assert "plain" not in answer["msg"]
+    assert f"`docker --host unix://{other} stop agent-1`" in answer["hint"]
+    assert host.changes()[before:] == []
+
+
+def test_another_engines_containers_do_not_mind_what_stays(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch
+) -> None:
+    host.has("0.7.1")
+    monkeypatch.setattr(rules, "OTHER_SOCKET", engine(LIVE).path)
+    assert not run_module(module, state="absent", preflight=True, **parameters)["changed"]
+
+
+def test_the_engines_own_containers_are_asked_for_where_it_is_stopped(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine
+) -> None:
+    run_module(module, **parameters)
+    parameters["socket"] = engine(LIVE).path
+    assert not run_module(module, state="absent", preflight=True, **parameters)["changed"]
+    assert run_module(module, state="absent", check_mode=True, **parameters).actions == [("remove", "Sysbox 0.7.1")]
+    assert "agent-1" in run_module(module, state="absent", **parameters)["msg"]

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from ansible.module_utils import containai_sysbox_deb as deb
 from ansible.module_utils import containai_sysbox_host as sysbox_host
+from ansible.module_utils import containai_sysbox_rules as rules
 
 from tests.unit.roles.conftest import run_module
-from tests.unit.roles.sysbox.package.host import Host
+from tests.unit.roles.sysbox.package.host import LIVE, Host
 
 DECISIONS = [
     (None, True, False, "install", False),
@@ -62,13 +63,6 @@ def test_one_that_was_purged_is_not_there(module: ModuleType, host: Host) -> Non
     assert deb.installed() == (None, True)
 
 
-LIVE = {
-    "/containers/json": [{"Id": "s1"}, {"Id": "p1"}],
-    "/containers/s1/json": {"Name": "/agent-1", "HostConfig": {"Runtime": "sysbox-runc"}},
-    "/containers/p1/json": {"Name": "/plain", "HostConfig": {"Runtime": "runc"}},
-}
-
-
 @pytest.mark.parametrize("whose", ["ours", "another engine's"])
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_live_containers_stop_an_upgrade(
@@ -85,14 +79,24 @@ def test_live_containers_stop_an_upgrade(
     if whose == "ours":
         parameters["socket"] = live
     else:
-        monkeypatch.setattr(module, "OTHER_SOCKET", live)
+        monkeypatch.setattr(rules, "OTHER_SOCKET", live)
     answer = run_module(module, check_mode=check_mode, **parameters)
     assert answer["failure"] == "precondition"
     assert "agent-1" in answer["msg"]
     assert "plain" not in answer["msg"]
-    assert "stop agent-1`" in answer["hint"]
+    assert f"`docker --host unix://{live} stop agent-1`" in answer["hint"]
     assert host.changes() == []
     assert host.version == "0.7.0.linux"
+    assert run_module(module, check_mode=check_mode, preflight=True, **parameters)["msg"] == answer["msg"]
+
+
+def test_live_containers_stop_a_repair(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.has("0.7.1", "install ok half-configured")
+    monkeypatch.setattr(rules, "OTHER_SOCKET", engine(LIVE).path)
+    assert "agent-1" in run_module(module, **parameters)["msg"]
+    assert host.changes() == []
 
 
 def test_live_containers_do_not_stop_who_says_so(
