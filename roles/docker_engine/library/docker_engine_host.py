@@ -120,12 +120,13 @@ def check_surroundings(platform, root="/"):
         raise Refusal("systemd does not run here; the engine and Sysbox are systemd services.", hint)
 
 
-def check_distribution(release, supported):
+def check_distribution(release, supported, platform):
     distribution, version = release.get("ID", "unknown"), release.get("VERSION_ID", "")
     known = ", ".join(f"{name.capitalize()} {floor} or newer" for name, floor in sorted(supported.items()))
     named = release.get("PRETTY_NAME", distribution)
     if distribution not in supported:
-        raise Refusal(f"{named} is not supported; needed is one of: {known}.", "run `wsl --install -d Ubuntu-24.04` in Windows, or use a supported system")
+        mend = "run `wsl --install -d Ubuntu-24.04` in Windows" if platform == "wsl2" else "run `cai setup` on a machine or in a VM with one of these"
+        raise Refusal(f"{named} is not supported; needed is one of: {known}.", mend)
     # A testing release has no number: it is newer than every numbered one.
     if version and version_key(version) < version_key(supported[distribution]):
         raise Refusal(f"{named} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
@@ -147,7 +148,7 @@ def check_docker(root="/"):
         )
 
 
-def check_daemon_json(path, dedicated):
+def check_daemon_json(path, dedicated, dns=()):
     """Refuse a daemon.json that the engine could not start with; return a warning where it cannot be read."""
     mend = "mend the file, or give the secure engine one of its own: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`"
     try:
@@ -161,7 +162,7 @@ def check_daemon_json(path, dedicated):
         return f"{path} cannot be read without root rights; the run itself will check it."
     except (OSError, DaemonJsonError) as error:
         raise Refusal(f"{path} cannot be used: {getattr(error, 'strerror', None) or error}.", mend, "precondition") from error
-    found = conflicts(value) if dedicated else []
+    found = conflicts(value, dns) if dedicated else []
     if found:
         reasons = "; ".join(f'"{key}" {why}' for key, why in found)
         raise Refusal(f"{path} does not fit the secure engine: {reasons}.", mend, "precondition")
@@ -223,7 +224,7 @@ def look(params, module):
     release = os_release(read_text("/etc/os-release"))
     machine, kernel = os.uname().machine, os.uname().release
     check_platform(platform, params["platform"])
-    check_distribution(release, params["supported"])
+    check_distribution(release, params["supported"], platform)
     check_surroundings(platform)
     if machine not in MACHINES:
         raise Refusal(
@@ -232,8 +233,8 @@ def look(params, module):
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     check_settings(params["settings"], params["dedicated"])
-    warning = None if params["report"] else check_daemon_json(params["daemon_json"], params["dedicated"])
-    if warning:
+    warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"))
+    if warning and not params["report"]:  # the report has a part of its own for what the file says
         module.warn(warning)
     user = owner(params["user"])
     return {
@@ -265,6 +266,8 @@ def main():
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:
+        if module.params["report"] and refusal.failure == "precondition":  # the other parts are still worth a look
+            module.exit_json(changed=False, findings=[{"part": "platform", "status": "fail", "found": refusal.message, "hint": refusal.hint}])
         module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure)
 
 

@@ -66,7 +66,7 @@ SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
 class Failure(Exception):
     def __init__(self, message, hint, failure="failed"):
         super().__init__(message)
-        self.message, self.hint, self.failure = message, hint, failure
+        self.told = {"msg": message, "hint": hint, "failure": failure}
 
 
 def run(argv, **more):
@@ -292,7 +292,7 @@ def main():
     try:
         module.exit_json(**converge(module))
     except Failure as failure:
-        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
+        module.fail_json(**failure.told)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",

@@ -10,7 +10,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
-from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_engine_api import ask, stop_container
 from ansible.module_utils.containai_engine_health import report
 from ansible.module_utils.containai_engine_state import (
     SOCKET_MODE,
@@ -189,23 +189,37 @@ def stop(module):
     params = module.params
     units = [params["unit"], *reversed(params["helpers"])]
     live = [unit for unit in units if unit_state(unit).get("LoadState") == "loaded" and unit_state(unit).get("ActiveState") != "inactive"]
+    actions = [{"verb": "stop", "what": unit} for unit in live]
     try:
-        names = [item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []]
+        running = {item["Id"]: item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []}
     except PermissionError:
-        names = []
+        running = {}
+        if module.check_mode and live:  # who may not list them is asked all the same
+            return {"changed": True, "actions": actions, "confirm": ["whatever containers run in the engine (this user may not list them)"]}
+    names = list(running.values())
     if names and module.check_mode:
-        return {"changed": True, "actions": [{"verb": "stop", "what": unit} for unit in live], "confirm": [f"container {name}" for name in names]}
+        return {"changed": True, "actions": actions, "confirm": [f"container {name}" for name in names]}
     if names and not params["stop_containers"]:
         module.fail_json(
             msg=f"Containers run in the engine: {', '.join(names)}. They have to be stopped first.",
             hint=f"run `docker --context containai-secure stop {' '.join(names)}`, or go on with `cai uninstall --yes`", failure="precondition", containers=names,
         )  # fmt: skip
+    if not module.check_mode:
+        stop_containers(module, running)
     if live and not module.check_mode:
         for unit in units:
             result = run("systemctl", "disable", "--now", unit)
             if result.returncode != 0:
                 fail(module, f"{unit} did not stop: {result.stderr.strip()}", f"run `systemctl status {unit}`")
-    return {"changed": bool(live), "actions": [{"verb": "stop", "what": unit} for unit in live]}
+    return {"changed": bool(live), "actions": actions}
+
+
+def stop_containers(module, running):
+    """Stop them while there is an engine to do it: one with live-restore leaves them running when it ends."""
+    for identity, name in running.items():
+        objection = stop_container(module.params["socket"], identity)
+        if objection:
+            fail(module, f"The container {name} did not stop: {objection}", f"run `docker --context containai-secure kill {name}`, then `cai uninstall` again")
 
 
 def main():

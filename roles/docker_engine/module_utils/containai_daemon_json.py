@@ -24,6 +24,8 @@ UNIT_FLAGS = (
 BREAKING = (
     ("bridge", lambda value: value not in ("", "docker0"), "names a bridge that the secure engine's own network namespace does not have"),
     ("iptables", lambda value: value is False, "would leave the secure engine's containers without a network"),
+    ("ip-masq", lambda value: value is False, "would leave the secure engine's containers without a network"),
+    ("ip-forward", lambda value: value is False, "would leave the secure engine's containers without a network"),
     ("userland-proxy", lambda value: value is False, "would hide the secure engine's published ports"),
 )
 
@@ -89,9 +91,10 @@ def _no_constant(name):
     raise ValueError(name)
 
 
-def conflicts(value):
-    """Return [(key, reason)] for the settings with which the dedicated engine could not run."""
-    found = [(key, "is set by the secure engine's unit as well, and dockerd refuses an option given twice") for key in UNIT_FLAGS if key in value]
+def conflicts(value, dns=()):
+    """Return [(key, reason)] for the settings with which the dedicated engine, whose unit names `dns`, could not run."""
+    flags = (*UNIT_FLAGS, "dns") if dns else UNIT_FLAGS
+    found = [(key, "is set by the secure engine's unit as well, and dockerd refuses an option given twice") for key in flags if key in value]
     found += [(key, why) for key, breaks, why in BREAKING if key in value and breaks(value[key])]
     return found
 

@@ -25,14 +25,29 @@ def ask(path, question, timeout=10):
 
     A PermissionError is raised: it says nothing about the engine.
     """
-    connection = UnixConnection(path, timeout)
     try:
-        connection.request("GET", question)
-        answer = connection.getresponse()
-        return json.loads(answer.read()) if answer.status == 200 else None
+        status, answer = _request("GET", path, question, timeout)
+        return json.loads(answer) if status == 200 else None
     except PermissionError:
         raise
     except (OSError, ValueError, http.client.HTTPException):
         return None
+
+
+def stop_container(path, identity, seconds=10):
+    """Stop a container as `docker stop` does. Return what the engine objects, or an empty string; one that has ended already is no objection."""
+    try:
+        status, answer = _request("POST", path, f"/containers/{identity}/stop?t={seconds}", seconds + 60)
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    return "" if status in (200, 204, 304, 404) else answer.decode("utf-8", "replace").strip() or f"status {status}"
+
+
+def _request(verb, path, what, timeout):
+    connection = UnixConnection(path, timeout)
+    try:
+        connection.request(verb, what)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()

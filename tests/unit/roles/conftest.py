@@ -196,6 +196,8 @@ class Engine:
                 self.end_headers()
                 self.wfile.write(raw)
 
+            do_POST = do_GET  # noqa: N815 - http.server looks for this name
+
             def address_string(self) -> str:
                 return "a unix socket"
 

@@ -235,6 +235,8 @@ def test_no_bytes_do_anything_but_parse_or_be_refused(data: bytes) -> None:
         ({"bridge": "br0"}, "bridge"),
         ({"bridge": "none"}, "bridge"),
         ({"iptables": False}, "iptables"),
+        ({"ip-masq": False}, "ip-masq"),
+        ({"ip-forward": False}, "ip-forward"),
         ({"userland-proxy": False}, "userland-proxy"),
         ({"pidfile": "/run/x.pid"}, "pidfile"),
         ({"group": "docker"}, "group"),
@@ -250,6 +252,7 @@ def test_a_setting_that_the_unit_has_too_is_a_conflict(setting: dict, key: str) 
         {},
         {"bridge": ""},
         {"iptables": True},
+        {"ip-masq": True, "ip-forward": True, "dns": ["1.1.1.1"], "live-restore": True},
         {"userland-proxy": True},
         {"bip": "10.1.0.1/24"},
         {"default-runtime": NAME},
@@ -257,3 +260,7 @@ def test_a_setting_that_the_unit_has_too_is_a_conflict(setting: dict, key: str) 
 )
 def test_a_setting_of_the_users_own_is_none(setting: dict) -> None:
     assert daemon_json.conflicts(setting) == []
+
+
+def test_dns_servers_of_both_are_a_conflict() -> None:
+    assert [name for name, _ in daemon_json.conflicts({"dns": ["1.1.1.1"]}, dns=["9.9.9.9"])] == ["dns"]

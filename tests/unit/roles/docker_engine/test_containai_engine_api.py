@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_engine_api import ask, stop_container
 
 
 def test_an_answer_is_returned(engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +73,10 @@ def test_no_right_to_ask_is_told(engine) -> None:
     Path(there.path).chmod(0)
     with pytest.raises(PermissionError):
         ask(there.path, "/info")
+
+
+def test_a_container_is_stopped_as_docker_does(engine, tmp_path: Path) -> None:
+    there = engine({"/containers/a/stop?t=10": {}})
+    assert stop_container(there.path, "a") == ""
+    assert stop_container(there.path, "gone") == ""
+    assert "No such file" in stop_container(str(tmp_path / "none"), "a")

@@ -199,6 +199,12 @@ def test_an_engine_that_is_the_hosts_own_may_have_hosts(module: ModuleType, mach
     assert not look(module, machine, dedicated=False).get("failed")
 
 
+def test_dns_in_the_setting_and_in_daemon_json_is_refused(module: ModuleType, machine: Machine) -> None:
+    machine.file("daemon.json", '{"dns": ["1.1.1.1"]}')
+    assert not look(module, machine).get("failed")
+    assert '"dns" is set' in look(module, machine, settings={"dns": ["9.9.9.9"]})["msg"]
+
+
 def test_sysbox_as_default_runtime_is_a_warning(module: ModuleType, machine: Machine) -> None:
     machine.file("daemon.json", '{"default-runtime": "sysbox-runc"}')
     assert "default runtime" in look(module, machine).warned
@@ -243,6 +249,37 @@ def test_the_health_report_has_the_platform(module: ModuleType, machine: Machine
     (finding,) = look(module, machine, report=True)["findings"]
     assert finding["status"] == "pass"
     assert finding["found"] == "Linux, Debian 12, amd64, kernel 6.12.0-1-amd64"
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "found", "hint"),
+    [
+        (lambda m: m.file("daemon.json", '{"hosts": []}'), {}, '"hosts" is set', "sysbox_daemon_json"),
+        (lambda _: None, {"link_subnet": "x"}, "docker_engine_link_subnet", "docker_engine_link_subnet"),
+        (lambda _: None, {"settings": {"socket": "/run/docker.sock"}}, "another engine's", "`cai setup -e"),
+    ],
+)
+def test_what_setup_would_refuse_is_a_finding(
+    module: ModuleType, machine: Machine, change: Any, more: dict[str, Any], found: str, hint: str
+) -> None:
+    change(machine)
+    answer = look(module, machine, report=True, **more)
+    assert not answer.get("failed")
+    (finding,) = answer["findings"]
+    assert finding["status"] == "fail"
+    assert found in finding["found"]
+    assert hint in finding["hint"]
+
+
+def test_an_unsupported_host_is_refused_in_a_report_too(module: ModuleType, machine: Machine) -> None:
+    machine.kernel = "5.9.16"
+    assert look(module, machine, report=True)["failure"] == "unsupported"
+
+
+@pytest.mark.parametrize(("version", "hint"), [(WSL2, "`wsl --install"), (NATIVE, "`cai setup` on a machine")])
+def test_the_way_to_a_supported_distribution(module: ModuleType, machine: Machine, version: str, hint: str) -> None:
+    machine.texts.update({"/proc/version": version, "/etc/os-release": "ID=fedora\n"})
+    assert hint in look(module, machine)["hint"]
 
 
 @pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])

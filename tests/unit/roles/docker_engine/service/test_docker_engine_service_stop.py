@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.docker_engine.service.systemd import HELPERS, UNIT, Service
 
@@ -25,7 +27,45 @@ def test_stopping_is_refused_while_containers_run(module: ModuleType, service: S
     assert "agent" in answer["msg"]
     assert "`docker --context containai-secure stop agent`" in answer["hint"]
     assert service.changes() == []
+    service.engine.answers["/containers/1/stop?t=10"] = lambda: service.changes()
     assert run_module(module, state="stopped", stop_containers=True, **service.parameters)["changed"]
+    assert "/containers/1/stop?t=10" in service.engine.asked
+
+
+def test_containers_are_stopped_while_the_engine_is_there(module: ModuleType, service: Service) -> None:
+    """Under live-restore they would outlive it, and nobody would see them any more."""
+    service.containers = [{"Id": "1", "Names": ["/agent"]}, {"Id": "2", "Names": ["/gone"]}]
+    seen = []
+    service.engine.answers["/containers/1/stop?t=10"] = lambda: seen.append(service.units[UNIT]["ActiveState"]) or {}
+    run_module(module, check_mode=True, state="stopped", stop_containers=True, **service.parameters)
+    assert seen == []
+    run_module(module, state="stopped", stop_containers=True, **service.parameters)
+    assert seen == ["active"]
+
+
+def test_a_container_that_does_not_stop_ends_the_run(
+    module: ModuleType, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.containers = [{"Id": "1", "Names": ["/agent"]}]
+    monkeypatch.setattr(
+        module, "stop_container", lambda *_: "tried to kill container, but did not receive an exit event"
+    )
+    answer = run_module(module, state="stopped", stop_containers=True, **service.parameters)
+    assert "The container agent did not stop: tried to kill" in answer["msg"]
+    assert service.changes() == []
+
+
+def test_who_may_not_list_the_containers_is_asked(
+    module: ModuleType, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module, "ask", refuse)
+    plan = run_module(module, check_mode=True, state="stopped", **service.parameters)
+    assert "this user may not list them" in plan["confirm"][0]
+    service.write({})
+    assert "confirm" not in run_module(module, check_mode=True, state="stopped", **service.parameters)
 
 
 def test_stopping_what_was_never_there_changes_nothing(module: ModuleType, service: Service) -> None:
