@@ -15,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
+from ansible.module_utils.containai_proxy import through, use
 from ansible.module_utils.containai_record import Record, digest, read, replace
 
 DOCUMENTATION = r"""
@@ -34,6 +35,7 @@ options:
   apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
   apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
+  proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which apt's progress is told.}
 attributes:
   check_mode: {support: full}
@@ -91,7 +93,7 @@ def fetch_key(url, fingerprint):
             data = answer.read(1 << 20)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(
-            f"The key of Docker's repository could not be fetched from {url}: {error}.",
+            f"The key of Docker's repository could not be fetched from {url}{through(url)}: {error}.",
             containai_apt.clock_hint(str(error)) or "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
         ) from error
     try:
@@ -284,11 +286,13 @@ def main():
             "apt_url": {"type": "str"},
             "apt_key_url": {"type": "str", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "no_log": False},
+            "proxy": {"type": "str", "default": "", "no_log": True},
             "progress": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     hold(module)
+    use(module.params["proxy"])
     try:
         module.exit_json(**converge(module))
     except Failure as failure:

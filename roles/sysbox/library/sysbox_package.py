@@ -8,6 +8,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_proxy import use
 from ansible.module_utils.containai_record import Record, read, replace
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
@@ -41,6 +42,7 @@ options:
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
   preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
@@ -231,6 +233,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "preflight": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
+            "proxy": {"type": "str", "default": "", "no_log": True},
             "progress": {"type": "str", "default": ""},
             "apt_wait": {"type": "int", "default": 300},
             "downgrade": {"type": "bool", "default": False},
@@ -239,6 +242,7 @@ def main():
         supports_check_mode=True,
     )
     hold(module)
+    use(module.params["proxy"])
     try:
         if module.params["preflight"]:
             preflight(module)

@@ -16,6 +16,7 @@ import urllib.request
 
 from ansible.module_utils import containai_apt
 from ansible.module_utils.containai_progress import followed, size, tell
+from ansible.module_utils.containai_proxy import through
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
@@ -73,7 +74,7 @@ def fetch(source, sha256, folder, progress=""):
         if isinstance(error, urllib.error.HTTPError):
             code = f"HTTP {error.code}" + (", a redirect that leads nowhere" if error.code in range(300, 400) else "")
         raise Failure(
-            f"The Sysbox package could not be fetched from {source}: {code}.",
+            f"The Sysbox package could not be fetched from {source}{through(url)}: {code}.",
             containai_apt.clock_hint(str(code)) or "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
         ) from error
     finally:
