@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from cai import events
 from cai.errors import CaiError, Exit
+from cai.guest import in_vm, typed_here
 
 SCHEMA_VERSION = 1
 KILLED = -1  # instead of an exit code, which a killed process has none of
@@ -21,6 +22,7 @@ class Report:
     platform: str
     dry_run: bool = False
     log: str = ""
+    context: str = "containai-secure"
     seconds: float = 0.0
     interrupted: bool = False
     finished: bool = False
@@ -57,6 +59,8 @@ class Report:
                 self.last_error = text if text.startswith(("[ERROR]", "ERROR!")) else self.last_error
             case events.Stats():
                 self._close(item)
+            case events.Finding() | events.Failure():
+                lists[type(item)].append(replace(item, hint=typed_here(item.hint, item.host)))
             case _:
                 lists[type(item)].append(item)
 
@@ -122,7 +126,7 @@ class Report:
         return [self._error(failure, code) for failure in self.failures]
 
     def _error(self, failure: events.Failure, code: Exit) -> CaiError:
-        host = f"{failure.host}: " if len(self.failures) > 1 else ""
+        host = f"{failure.host}: " if len(self.failures) > 1 or in_vm(failure.host) else ""
         gate = failure.kind == "gate"
         return CaiError(
             failure.text if gate else host + failure.message,

@@ -107,7 +107,15 @@ def perform(request: Request) -> Report:
             check=request.dry_run, keep_log=not request.read_only, verbose=request.verbose, password=secret,
         )  # fmt: skip
         with output.View(out, verbose=request.verbose, brief=request.read_only, progress=progress) as view:
-            return runner.run(job, view.show)
+            report = runner.run(job, view.show)
+    report.context = _context(variables, platform)
+    return report
+
+
+def _context(variables: dict[str, Any], platform: Platform) -> str:
+    """Name the docker context of the run; on macOS the VM gives its name to it."""
+    vm = variables.get("lima_vm_name") if platform is Platform.MACOS else None
+    return str(variables.get("docker_context_name") or vm or "containai-secure")
 
 
 def _own(request: Request, platform: Platform) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cai.events import Action, Diff, Finding
+from cai.guest import in_vm
 from cai.output.base import MARKS, component, styled
 from cai.platforms import Platform
 from cai.text import count, duration, line, unified, wrapped
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from cai.report import Report
 
-NEXT_COMMAND = "docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04"
+NEXT_COMMAND = "docker --context {context} run --rm -it --runtime=sysbox-runc ubuntu:24.04"
 _DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
     "stop": "stopped", "enable": "enabled", "reload": "reloaded", "remove": "removed", "leave": "left",
@@ -64,7 +65,7 @@ def summary(out: Console, report: Report) -> None:
     _notes(out, report)
     if report.command == "setup":
         out.print("Start a Sysbox container:", soft_wrap=True)
-        out.print(styled(f"  {NEXT_COMMAND}", "cyan"), soft_wrap=True)
+        out.print(styled(f"  {NEXT_COMMAND.format(context=line(report.context))}", "cyan"), soft_wrap=True)
 
 
 def _action(out: Console, action: Action, word: str) -> None:
@@ -123,7 +124,7 @@ def _counts(report: Report) -> str:
 
 def health(out: Console, report: Report) -> None:
     """Write the health report: a line a part, with the command that mends it."""
-    width = max((len(line(finding.part)) for finding in report.findings), default=0)
+    width = max((len(_part(finding)) for finding in report.findings), default=0)
     for finding in report.findings:
         _finding(out, finding, width)
     if report.notes:
@@ -145,9 +146,13 @@ def health(out: Console, report: Report) -> None:
     _headline(out, f"{', '.join([verdict, *more])}.", style)
 
 
+def _part(finding: Finding) -> str:
+    return line(finding.part) + (" in the VM" if in_vm(finding.host) else "")
+
+
 def _finding(out: Console, finding: Finding, width: int) -> None:
     mark, word, colour = MARKS[finding.status]
-    part = f"{line(finding.part):<{width}}"
+    part = f"{_part(finding):<{width}}"
     if not out.is_terminal:
         hint = f" -> {line(finding.hint)}" if finding.hint else ""
         out.print(f"{word:<8} {part}  {line(finding.found)}{hint}", soft_wrap=True)

@@ -110,4 +110,4 @@ def test_the_template_is_self_contained_and_guards_the_home_folder() -> None:
         {"guestSocket": "/var/run/docker.sock", "hostSocket": "{{.Dir}}/sock/docker.sock"}
     ]
     assert parsed["provision"][0]["content"] == "[Socket]\nSocketUser={{.User}}\n"
-    assert "install" not in " ".join(item.get("script", "") for item in parsed["provision"])
+    assert "apt" not in " ".join(item.get("script", "") for item in parsed["provision"])

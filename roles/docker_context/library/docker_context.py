@@ -26,6 +26,7 @@ options:
   user: {type: str, default: '', description: Whose context. Empty means the connecting user. The CLI runs as that user.}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
   preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
+  program: {type: str, default: '', description: Path of the docker CLI. Empty means the one in the system's folders.}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: Whether it shall be there.}
 attributes:
@@ -47,6 +48,7 @@ FIT = {
     "name": re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]*"),
     "endpoint": re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f,\"]*"),
     "config_dir": re.compile(r"/[^\x00-\x1f\x7f]*"),
+    "program": re.compile(r"/[^\x00-\x1f\x7f]*"),
     "description": re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]*"),
 }
 RESERVED = ("default", "desktop-linux")
@@ -63,7 +65,8 @@ class Failure(Exception):
 class Contexts:
     """One user's docker contexts."""
 
-    def __init__(self, user, config_dir):
+    def __init__(self, user, config_dir, program=""):
+        self.program = program
         user = user or (os.environ.get("SUDO_USER", "") if os.getuid() == 0 else "")
         self.entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
         same = self.entry.pw_uid == os.getuid()
@@ -113,11 +116,10 @@ class Contexts:
                 continue
 
     def docker(self, *argv):
-        program = next(filter(None, (shutil.which(name, path=PATH) for name in PROGRAMS)), None)
+        program = next(filter(None, (shutil.which(name, path=PATH) for name in ([self.program] if self.program else PROGRAMS))), None)
         if program is None:
-            raise Failure(
-                "There is no docker CLI, which keeps the contexts.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again"
-            )
+            get = "brew install docker" if os.uname().sysname == "Darwin" else "sudo apt-get install docker-cli"
+            raise Failure("There is no docker CLI, which keeps the contexts.", f"run `{get}` (or start Docker Desktop), then try again")
         result = subprocess.run(
             [program, "context", *argv], capture_output=True, text=True, cwd="/", env=self.environment, stdin=subprocess.DEVNULL, check=False, **self.identity
         )
@@ -135,7 +137,12 @@ def wanted_state(params):
 
 def refuse_unfit(params):
     """Refuse what docker, or who reads its lists, could take for something else: an option, a second key of an endpoint, a terminal's command."""
-    wanted = {"name": "a name as docker takes it", "endpoint": "an address such as unix:///path", "config_dir": "an absolute path"}
+    wanted = {
+        "name": "a name as docker takes it",
+        "endpoint": "an address such as unix:///path",
+        "config_dir": "an absolute path",
+        "program": "an absolute path",
+    }
     wanted["description"] = "text without control characters"
     for key, needed in wanted.items():
         if params[key] and not FIT[key].fullmatch(params[key]):
@@ -213,6 +220,7 @@ def main():
             "user": {"type": "str", "default": ""},
             "config_dir": {"type": "str", "default": ""},
             "preflight": {"type": "bool", "default": False},
+            "program": {"type": "str", "default": ""},
             "report": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
@@ -224,7 +232,7 @@ def main():
     try:
         refuse_unfit(params)
         refuse_reserved(name)
-        contexts = Contexts(params["user"], params["config_dir"])
+        contexts = Contexts(params["user"], params["config_dir"], params["program"])
         there, wanted = contexts.read(name), None if params["state"] == "absent" else wanted_state(params)
         step = decide(there, wanted, params["state"])
         if params["report"]:

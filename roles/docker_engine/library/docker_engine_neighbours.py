@@ -46,7 +46,6 @@ snapshot: {type: dict, returned: success, description: flat, a value per observe
 
 SOCKET = "/var/run/docker.sock"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def ask_other(question):

@@ -56,7 +56,7 @@ def socket_finding(params):
         return finding("socket", "fail", f"{path}: {error.strerror}", mend)
     found = f"{path} has mode {there.st_mode & 0o777:04o} and group {group_name(there.st_gid)}"
     if socket_wrong(path, group):
-        return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chown root:{group} {path} && sudo chmod 660 {path}`")
+        return finding("socket", "fail", f"{found}; 0660 and {group} are needed", f"run `sudo chgrp {group} {path} && sudo chmod 660 {path}`")
     return finding("socket", "pass", found)
 
 

@@ -21,7 +21,7 @@ options:
   docker: {type: str, required: true, description: Path of the docker CLI.}
   context: {type: str, required: true, description: The docker context.}
   ssh_config: {type: str, required: true, description: Lima's ssh.config.}
-  ssh_host: {type: str, required: true, description: "The guest's name in it, such as C(lima-containai-secure)."}
+  name: {type: str, required: true, description: The Lima instance; ssh knows the guest as C(lima-NAME).}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
 attributes:
   check_mode: {support: full, description: in check mode nothing is run}
@@ -32,7 +32,7 @@ EXAMPLES = r"""
     docker: /opt/homebrew/bin/docker
     context: containai-secure
     ssh_config: /Users/dev/.lima/containai-secure/ssh.config
-    ssh_host: lima-containai-secure
+    name: containai-secure
 """
 RETURN = r"""
 uid_map: {type: str, returned: success, description: the container's uid_map, sample: 0 231072 65536}
@@ -67,6 +67,7 @@ class Cli:
 
     def __init__(self, params):
         self.argv = [params["docker"], "--context", params["context"]]
+        self.vm = params["name"]
         self.environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
         if params["config_dir"]:
             self.environment["DOCKER_CONFIG"] = params["config_dir"]
@@ -74,23 +75,21 @@ class Cli:
     def __call__(self, *argv, data=b"", check=True):
         code, out, said = run([*self.argv, *argv], data, self.environment)
         if check and code != 0:
-            hint = "run `limactl shell containai-secure sudo journalctl -u docker -u sysbox-mgr -u sysbox-fs -n 50`"
+            hint = f"run `limactl shell {self.vm} sudo journalctl -u docker -u sysbox-mgr -u sysbox-fs -n 50`"
             raise ProofError(f"`docker --context {self.argv[2]} {argv[0]}` failed: {said}", hint)
         return out.decode("utf-8", "replace")
 
 
 def prove(params):
-    docker = Cli(params)
+    docker, vm = Cli(params), params["name"]
     info = json.loads(docker("info", "--format", "{{json .}}"))
     if "sysbox-runc" not in info.get("Runtimes", {}):
         raise ProofError("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
     code, rootfs, said = run(
-        ["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", params["ssh_host"], ROOTFS]
+        ["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", f"lima-{vm}", ROOTFS]
     )
     if code == 255 or not rootfs:
-        raise ProofError(
-            f"The VM cannot be reached over ssh: {said}", "run `limactl stop containai-secure; limactl start containai-secure`, then `cai setup` again"
-        )
+        raise ProofError(f"The VM cannot be reached over ssh: {said}", f"run `limactl stop {vm}; limactl start {vm}`, then `cai setup` again")
     tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
     docker("import", "-", tag, data=rootfs)
     try:
@@ -103,7 +102,7 @@ def prove(params):
     if own in ([], WHOLE_MAP) or not any("sysboxfs" in line for line in lines):
         raise ProofError(
             f"A container under sysbox-runc in the VM has the uid map {' '.join(own) or 'of nobody'} or no file system of sysbox-fs: it is not isolated.",
-            "run `limactl shell containai-secure sudo systemctl restart sysbox`, then `cai setup` again",
+            f"run `limactl shell {vm} sudo systemctl restart sysbox`, then `cai setup` again",
         )
     return {"uid_map": " ".join(own), "version": info.get("ServerVersion", ""), "default": info.get("DefaultRuntime", "")}
 
@@ -114,7 +113,7 @@ def main():
             "docker": {"type": "str", "required": True},
             "context": {"type": "str", "required": True},
             "ssh_config": {"type": "str", "required": True},
-            "ssh_host": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
             "config_dir": {"type": "str", "default": ""},
         },
         supports_check_mode=True,

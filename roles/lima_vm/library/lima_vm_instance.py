@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_lima_drift import drift, keep, steps
+from ansible.module_utils.containai_lima_health import findings
 from ansible.module_utils.containai_lima_progress import cache, telling
 from ansible.module_utils.containai_limactl import Lima, LimaError, answers
+from ansible.module_utils.containai_secrets import mask
 
 try:
     import yaml
@@ -26,6 +29,7 @@ description:
     guest cannot be reached, is restarted.
   - A start that fails stops the instance again and shows the end of its logs. Touches no other instance.
   - With neither limactl nor an instance, check mode still says what would be done. Needs PyYAML.
+  - Running containers are not ended by C(stopped) and C(absent) without I(stop_containers); in check mode they are listed in C(confirm).
 options:
   name: {type: str, required: true, description: The instance.}
   state:
@@ -38,6 +42,8 @@ options:
   home: {type: path, required: true, description: LIMA_HOME.}
   recreate: {type: bool, default: false, description: Delete and create the instance where only that applies a change.}
   require_socket: {type: bool, default: false, description: "Docker must answer on the forwarded socket; it is restarted once for that, then the module fails."}
+  stop_containers: {type: bool, default: false, description: Stop or delete the VM although containers run in it.}
+  brew: {type: str, default: '', description: "Path of the Homebrew that Lima came from; what it leaves is told after a deletion."}
   guest_plan: {type: list, elements: dict, default: [], description: Actions to add in check mode when the instance does not run and so cannot be looked into.}
   create_timeout: {type: int, default: 3600, description: Seconds for the download of the image.}
   start_timeout: {type: int, default: 1800, description: Seconds for the start.}
@@ -61,6 +67,8 @@ socket: {type: str, returned: always, description: Docker's socket on this host,
 ssh_config: {type: str, returned: always, description: for C(ssh -F), sample: /Users/dev/.lima/containai-secure/ssh.config}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: start, what: Lima VM containai-secure}]}
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: VM, status: pass, found: it runs, hint: ""}]}
+confirm: {type: list, elements: str, returned: in check mode of a removal, description: what would be ended, sample: [container web]}
+reachable: {type: bool, returned: with I(report), description: whether the guest can be looked into, sample: true}
 log: {type: list, elements: str, returned: always, description: limactl's commands and its own output, sample: ["$ limactl start containai-secure"]}
 """
 
@@ -102,7 +110,10 @@ class Converger:
         if not restart:
             return None, False
         self.reasons.append(f"{', '.join(restart)} changed")
-        return (yaml.safe_dump(keep(before, yaml.safe_load(self.wanted), recreate), sort_keys=False) if recreate else self.wanted), False
+        if not recreate:
+            return self.wanted, False
+        comment = "".join(line for line in self.wanted.splitlines(keepends=True) if line.startswith("# Made by"))  # whose it is
+        return comment + yaml.safe_dump(keep(before, yaml.safe_load(self.wanted), recreate), sort_keys=False), False
 
     def dead(self, status):
         """Whether the forward is: the host gets no answer, although the guest does, or cannot be reached at all."""
@@ -122,12 +133,33 @@ class Converger:
             self.reasons.append(f"Lima calls it {status or 'unusable'}")
         return status, write, steps(self.params["state"], status, bool(write), recreate, dead)
 
-    def carry_out(self, names, write):
-        if "write" in names or "create" in names:
+    def validate(self, names, write):
+        if ("write" in names or "create" in names) and self.lima.limactl:
             self.lima.validate(write or self.wanted)
+
+    def carry_out(self, names, write):
         arguments = {"create": (self.wanted, self.params["create_timeout"]), "start": (self.params["start_timeout"],), "write": (write,)}
         for name in names:
             getattr(self.lima, name)(*arguments.get(name, ()))
+
+    def containers(self, status):
+        """What runs in a VM that is to be stopped or deleted."""
+        if status != "Running" or self.params["state"] not in ("stopped", "absent"):
+            return []
+        try:
+            found = ask(self.lima.socket, "/containers/json")
+        except PermissionError:
+            found = None
+        return [f"container {item['Names'][0].lstrip('/')}" for item in found] if found is not None else ["the VM, whose containers cannot be listed"]
+
+    def refuse_live(self, live):
+        names = [one.partition(" ")[2] for one in live if one.startswith("container ")]
+        if names and not self.params["stop_containers"]:
+            raise LimaError(
+                f"Containers run in the VM {self.lima.name}: {', '.join(names)}. They have to be stopped first.",
+                f"run `docker --host unix://{self.lima.socket} stop {' '.join(names)}`, or go on with `cai uninstall --yes`",
+                "precondition",
+            )
 
     def require_socket(self):
         """Restart once where Docker does not answer on this host; True when that was needed."""
@@ -158,33 +190,7 @@ def diff_of(lima, names, write, wanted):
     if not {"create", "write", "delete"} & set(names):
         return []
     after = write or (wanted if "create" in names else "")
-    return [{"before_header": lima.yaml, "after_header": lima.yaml, "before": lima.stored() or "", "after": after}]
-
-
-def findings(lima, status, names, reasons):
-    mend = "run `cai setup`"
-    if status is None:
-        return [{"part": "VM", "status": "fail", "found": f"there is no Lima VM {lima.name}", "hint": mend}]
-    if status != "Running":
-        return [
-            {
-                "part": "VM",
-                "status": "fail",
-                "found": f"{lima.name} is {status.lower() or 'unusable'}",
-                "hint": f"run `limactl start {lima.name}`" if status == "Stopped" else mend,
-            }
-        ]
-    found = {"part": "VM", "status": "pass", "found": f"{lima.name} runs", "hint": ""}
-    if names:
-        found = {"part": "VM", "status": "fail" if "start" in names else "warn", "found": "; ".join(reasons), "hint": mend}
-    alive = answers(lima.socket)
-    engine = {
-        "part": "forwarded socket",
-        "status": "pass" if alive else "fail",
-        "found": f"Docker {'answers' if alive else 'does not answer'} on {lima.socket}",
-        "hint": "" if alive else mend,
-    }
-    return [found, engine]
+    return [{"before_header": lima.yaml, "after_header": lima.yaml, "before": mask(lima.stored() or ""), "after": mask(after)}]
 
 
 def converge(module):
@@ -194,13 +200,18 @@ def converge(module):
     state = {"socket": lima.socket, "ssh_config": lima.ssh_config, "log": lima.log}
     status, write, names = converger.plan()
     if params["report"]:
-        return {"changed": False, "running": status == "Running", "findings": findings(lima, status, names, converger.reasons), **state}
+        reachable = status == "Running" and lima.ssh("true") == 0
+        found = findings(lima, status, converger.reasons if names else [], "start" in names, reachable)
+        return {"changed": False, "running": status == "Running", "reachable": reachable, "findings": found, **state}
+    live = converger.containers(status)
+    converger.validate(names, write)
     actions, diff = actions_of(names, lima.name, converger.reasons), diff_of(lima, names, write, params["config"])
     if module.check_mode:
         running = status == "Running"
         # What a running VM lacks is found out inside it; of any other only the setup's own steps are known.
         guest = params["guest_plan"] if params["state"] == "started" and not running else []
-        return {"changed": bool(names), "running": running, "actions": actions + guest, "diff": diff, **state}
+        return {"changed": bool(names), "running": running, "actions": actions + guest, "diff": diff, "confirm": live, **state}
+    converger.refuse_live(live)
     with telling(params["progress"], os.path.join(lima.dir, "ha.stderr.log"), cache(os.environ, os.path.expanduser("~"))):
         converger.carry_out(names, write)
     if params["require_socket"] and converger.require_socket():
@@ -211,6 +222,8 @@ def converge(module):
         notes = [f"The VM starts and stops with `limactl start {lima.name}` and `limactl stop {lima.name}`."]
     elif params["state"] == "stopped" and status is not None:
         notes = [f"The VM {lima.name} is stopped and kept, with its containers and images; `cai uninstall --purge` deletes it."]
+    elif "delete" in names and params["state"] == "absent" and params["brew"]:
+        notes = [f"Lima and the docker CLI stay. Where nothing else needs them, `{params['brew']} uninstall lima docker` removes them."]
     return {"changed": bool(actions), "running": running, "actions": actions, "diff": diff, "notes": notes, **state}
 
 
@@ -224,6 +237,8 @@ def main():
             "home": {"type": "path", "required": True},
             "recreate": {"type": "bool", "default": False},
             "require_socket": {"type": "bool", "default": False},
+            "stop_containers": {"type": "bool", "default": False},
+            "brew": {"type": "str", "default": ""},
             "guest_plan": {"type": "list", "elements": "dict", "default": []},
             "create_timeout": {"type": "int", "default": 3600},
             "start_timeout": {"type": "int", "default": 1800},
@@ -245,8 +260,13 @@ def main():
     except LimaError as error:
         if module.params["report"]:
             found = {"part": "VM", "status": "fail", "found": error.message, "hint": error.hint}
-            module.exit_json(changed=False, running=False, findings=[found])
+            module.exit_json(changed=False, running=False, reachable=False, findings=[found])
         module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or 'A file of the VM'} cannot be written: {error.strerror}.",
+            hint=f"run `df -h {module.params['home']} /tmp`, make room or mend what it shows, then try again", failure="failed",
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_lima_settings import check_images, check_name, check_owner, check_proxies
 from ansible.module_utils.containai_limactl import LimaError, version
 
 DOCUMENTATION = r"""
@@ -18,7 +19,8 @@ short_description: Read what a host is, and refuse one that a Lima VM cannot run
 description:
   - Returns the machine's real architecture (a translated process on Apple silicon does not deceive it), limactl, Homebrew, the docker CLI and the VM's paths.
   - Fails, before anything is changed, on root, too old a macOS or Lima, an Intel Homebrew on Apple silicon, missing Homebrew, a home path that
-    is too long for a socket, too little disk, or an image that is fetched without a digest.
+    is too long for a socket, too little disk, a VM of that name that is not ours, or a setting that Lima could read as something else (an image that
+    is fetched without a digest, a template in a proxy's address). For a removal also where the VM is there and limactl is not.
   - In check mode missing Homebrew is a warning, since a plan needs none. Changes nothing, ever.
 options:
   name: {type: str, required: true, description: The Lima instance.}
@@ -26,6 +28,7 @@ options:
   limactl: {type: str, default: '', description: Path of limactl. Empty means Homebrew's, or the one on PATH.}
   brew: {type: str, default: '', description: Path of brew. Empty means that of the machine's architecture.}
   images: {type: list, elements: dict, default: [], description: The VM's images; one that is fetched needs a digest.}
+  proxy: {type: dict, default: {}, description: The VM's proxies.}
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
   minimum_disk: {type: int, default: 20, description: GiB that must be free where the VM has no disk yet.}
@@ -105,8 +108,20 @@ def check_paths(folder, system):
     if len(os.fsencode(path)) >= limit:
         refuse(
             f"The path of the VM's sockets is too long: {path} has {len(os.fsencode(path))} bytes; fewer than {limit} are needed.",
-            f"choose a shorter folder: `export LIMA_HOME=/Users/Shared/lima-{os.getuid()}`, then `cai setup` again",
+            shorter(os.path.basename(folder), system),
         )
+
+
+def shorter(name, system):
+    """Say how to get a shorter path: in the home folder where that will do, else under a name that nobody else can foresee and take."""
+    shared = "/Users/Shared" if system == "Darwin" else "/var/tmp"  # noqa: S108 (mktemp makes the name)
+    for place, command in (
+        (os.path.expanduser("~/.l"), "mkdir -p -m 700 ~/.l && export LIMA_HOME=~/.l"),
+        (f"{shared}/l-XXXXXX", f"export LIMA_HOME=$(mktemp -d {shared}/l-XXXXXX)"),
+    ):
+        if len(os.fsencode(os.path.join(place, name, LONGEST))) < SOCKET_LIMIT[system]:
+            return f"choose a shorter folder: `{command}`, put what `echo $LIMA_HOME` says into your shell's profile too, then run `cai setup` again"
+    return "choose a shorter name: `cai setup -e lima_vm_name=containai-secure`"
 
 
 def check_disk(home, folder, needed):
@@ -131,14 +146,6 @@ def check_kvm(module, device="/dev/kvm"):
         module.warn(f"There is no {device}; the VM is emulated, about ten times slower.")
     elif not os.access(device, os.R_OK | os.W_OK):
         refuse(f"This user may not open {device}, which Lima then uses; read and write access is needed.", "run `sudo usermod -aG kvm $USER` and log in again")
-
-
-def check_images(images):
-    for image in images:
-        for part in filter(None, [image, image.get("kernel"), image.get("initrd")]):
-            place = part.get("location", "")
-            if re.match(r"https?://", place) and not re.fullmatch(r"sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})", part.get("digest") or ""):
-                refuse(f"The image {place} has no digest; what is fetched needs one.", "give it `digest: sha256:...` in `lima_vm_images`, or name a local file")
 
 
 def find_brew(given, arch):
@@ -179,17 +186,22 @@ def check_lima(path, minimum, brew):
 def look(params, module):
     system = say("uname", "-s")
     check_system(system, params["minimum_macos"])
+    check_name(params["name"])
+    check_images(params["images"])
+    check_proxies(params["proxy"])
     arch = architecture(system)
     home = os.path.abspath(os.path.expanduser(params["home"] or os.environ.get("LIMA_HOME") or "~/.lima"))
     folder = os.path.join(home, params["name"])
     check_paths(folder, system)
-    check_images(params["images"])
+    check_owner(folder)
     check_disk(home, folder, params["minimum_disk"])
     brew, problem = find_brew(params["brew"], arch) if system == "Darwin" else ("", "")
     limactl = find_limactl(params["limactl"], brew, arch)
     found = check_lima(limactl, params["minimum_lima"], brew) if limactl else ""
     docker = shutil.which("docker") or next(filter(None, (shutil.which("docker", path=os.path.expanduser(place)) for place in DOCKER_DIRS)), "")
     missing = [formula for formula, there in (("lima", limactl), ("docker", docker)) if not there]
+    if params["missing_ok"] and not params["report"]:
+        check_removal(folder, limactl)
     check_missing(missing, system, problem, module)
     for name in ("default.yaml", "override.yaml"):
         if os.path.exists(os.path.join(home, "_config", name)):
@@ -211,6 +223,14 @@ def findings(host):
         problem = host["brew_problem"]
         return [finding("fail", f"missing: {', '.join(host['missing'])}. {problem}".strip(), GET_BREW if problem else "run `cai setup`")]
     return [finding("pass", f"{host['system']} on {host['architecture']}, Lima {host['lima_version']}, docker CLI {host['docker']}")]
+
+
+def check_removal(folder, limactl):
+    if not limactl and os.path.exists(os.path.join(folder, "lima.yaml")):
+        refuse(
+            f"The VM is in {folder}, but limactl, which stops and deletes it, is missing.",
+            "run `brew install lima` (or name it: `cai uninstall -e lima_vm_limactl=PATH`), then `cai uninstall` again",
+        )
 
 
 def check_missing(missing, system, problem, module):
@@ -235,6 +255,7 @@ def main():
             "limactl": {"type": "str", "default": ""},
             "brew": {"type": "str", "default": ""},
             "images": {"type": "list", "elements": "dict", "default": []},
+            "proxy": {"type": "dict", "default": {}},
             "minimum_macos": {"type": "str", "default": "13.5"},
             "minimum_lima": {"type": "str", "default": "2.0.0"},
             "minimum_disk": {"type": "int", "default": 20},

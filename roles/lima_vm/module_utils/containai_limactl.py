@@ -223,18 +223,15 @@ class Lima:
                     os.unlink(path)
 
     def power_off(self, seconds=60):
-        """Ask the guest to shut down, so that its Docker data is whole; without a host agent ssh still reaches a QEMU guest."""
+        """Ask the guest to shut down, so that its Docker data is whole; without a host agent ssh still reaches a QEMU guest.
+
+        Apple's virtualization runs in the host agent's own process, which is to end as well.
+        """
         if self.ssh("sudo -n systemctl --no-block poweroff") != 0:
             return
         end = time.monotonic() + seconds
-        while time.monotonic() < end and self.drivers():
+        while time.monotonic() < end and self.pids():
             time.sleep(1)
-
-    def drivers(self):
-        agent = None
-        with contextlib.suppress(OSError, ValueError), open(os.path.join(self.dir, "ha.pid"), encoding="utf-8") as handle:
-            agent = int(handle.read())
-        return [pid for pid in self.pids() if pid != agent]
 
     def ssh(self, command, timeout=45):
         """Exit code of `command` in the guest over a connection of its own; 255 where ssh does not get there."""

@@ -21,8 +21,9 @@ from ansible.module_utils.testing import patch_module_args
 
 from .mac import ROLE, SOMEBODY, STANDINS, Mac
 
-if str(ROLE / "module_utils") not in ansible.module_utils.__path__:
-    ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
+for _folder in (ROLE / "module_utils", ROLE.parent / "docker_engine/module_utils"):
+    if str(_folder) not in ansible.module_utils.__path__:
+        ansible.module_utils.__path__.append(str(_folder))
 
 Run = Callable[..., dict[str, Any]]
 
@@ -121,10 +122,11 @@ def instance(run: Run, lima: Standin) -> Run:
         }
         return run(module, check, **given)
 
+    call.module = module  # type: ignore[attr-defined]
     return call
 
 
-CONFIG = "images: [{location: /image.qcow2, arch: x86_64}]\ncpus: 2\ndisk: 20GiB\n"
+CONFIG = "# Made by the role lima_vm\nimages: [{location: /image.qcow2, arch: x86_64}]\ncpus: 2\ndisk: 20GiB\n"
 
 
 @pytest.fixture

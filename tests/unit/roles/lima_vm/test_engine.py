@@ -57,7 +57,7 @@ def engine(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
             docker=str(tmp_path / "docker"),
             context="containai-secure",
             ssh_config="/c",
-            ssh_host="lima-x",
+            name="x",
         )
 
     return call

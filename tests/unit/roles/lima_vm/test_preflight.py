@@ -307,3 +307,91 @@ def test_brew_with_old_formulae_is_told_to_update(
 
 def test_a_missing_brew_program(run: Run) -> None:
     assert run("lima_vm_brew", brew="/nowhere/brew", formulae=["docker"])["failed"] is True
+
+
+IMAGES = ("HTTPS://mirror/x.img", "ftp://mirror/x.img", 5, "", None)
+
+
+@pytest.mark.parametrize("location", IMAGES)
+def test_an_image_that_lima_would_fetch_or_trip_over_is_refused(look: Call, mac: Mac, location: Any) -> None:
+    mac.put("brew", "native")
+    result = look(images=[{"location": location}])
+    assert (result["failed"], result["failure"]) == (True, "precondition")
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "-x", "", "..", "_config", "default", "desktop-linux", "a.yaml", "a--b", "x" * 77, "é", "a\n"]
+)
+def test_a_name_that_lima_or_docker_takes_for_something_else_is_refused(run: Run, mac: Mac, name: str) -> None:
+    mac.put("brew", "native")
+    result = run(mac.module, name=name)
+    assert result["failure"] == "precondition"
+    assert "lima_vm_name" in result["msg"]
+
+
+@pytest.mark.parametrize("name", ["containai-secure", "a", "a.b_c-1"])
+def test_an_ordinary_name_is_taken(run: Run, mac: Mac, name: str) -> None:
+    mac.put("brew", "native")
+    assert run(mac.module, name=name)["host"]["directory"].endswith(f"/{name}")
+
+
+@pytest.mark.parametrize(
+    "proxy", [{"HTTPS_PROXY": "http://{{.Home}}"}, {"HTTPS_PROXY": 'a"b'}, {"PATH": "/x"}, {"HTTPS_PROXY": 3128}]
+)
+def test_a_proxy_that_lima_or_systemd_would_read_otherwise_is_refused(
+    look: Call, mac: Mac, proxy: dict[str, Any]
+) -> None:
+    mac.put("brew", "native")
+    result = look(proxy=proxy)
+    assert result["failure"] == "precondition"
+    assert "lima_vm_proxy" in result["msg"]
+
+
+FORMER = "# edited\nprovision:\n- {mode: data, path: /etc/systemd/system/docker.socket.d/containai.conf, content: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        ("images: [{location: /x}]\n", True),
+        ("not: [yaml", True),
+        ("# Made by the role lima_vm; x\nimages: []\n", False),
+        ("# Made by the role lima_vm\nnot: [yaml", False),
+        (FORMER, False),  # the comment was dropped
+        ("", False),
+    ],
+)
+def test_a_vm_of_somebody_else_is_left_alone(look: Call, mac: Mac, text: str, foreign: bool) -> None:
+    mac.put("brew", "native")
+    folder = mac.home / ".lima/containai-secure"
+    folder.mkdir(parents=True)
+    (folder / "lima.yaml").write_text(text)
+    mac.put("limactl", "native")
+    for missing_ok in (False, True):  # a setup, and a removal
+        result = look(missing_ok=missing_ok)
+        assert result.get("failed", False) is foreign
+        if foreign:
+            assert "which cai has not made" in result["msg"]
+            assert "limactl rename containai-secure" in result["hint"]
+            assert result["failure"] == "precondition"
+
+
+def test_a_vm_without_limactl_is_not_forgotten_by_a_removal(look: Call, mac: Mac) -> None:
+    folder = mac.home / ".lima/containai-secure"
+    folder.mkdir(parents=True)
+    (folder / "lima.yaml").write_text(FORMER)
+    for check in (True, False):
+        result = look(check, missing_ok=True)
+        assert result["failure"] == "precondition"
+        assert "brew install lima" in result["hint"]
+    assert "failed" not in look(missing_ok=True, report=True)
+
+
+def test_the_way_out_of_a_long_path_is_itself_short_enough_and_nobody_elses(
+    look: Call, mac: Mac, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mac.put("brew", "native")
+    assert "mkdir -p -m 700 ~/.l && export LIMA_HOME=~/.l" in look(home="/" + "x" * 99)["hint"]
+    monkeypatch.setenv("HOME", "/" + "x" * 99)
+    assert "export LIMA_HOME=$(mktemp -d /Users/Shared/l-XXXXXX)" in look()["hint"]
+    assert "lima_vm_name" in mac.module.shorter("x" * 76, "Darwin")

@@ -25,7 +25,7 @@ def test_stopping_is_refused_while_containers_run(module: ModuleType, service: S
     answer = run_module(module, state="stopped", **service.parameters)
     assert answer["failure"] == "precondition"
     assert "agent" in answer["msg"]
-    assert "`docker --context containai-secure stop agent`" in answer["hint"]
+    assert f"`docker --host unix://{service.parameters['socket']} stop agent`" in answer["hint"]
     assert service.changes() == []
     service.engine.answers["/containers/1/stop?t=10"] = lambda: service.changes()
     assert run_module(module, state="stopped", stop_containers=True, **service.parameters)["changed"]
