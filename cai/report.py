@@ -22,9 +22,9 @@ class Report:
     platform: str
     dry_run: bool = False
     log: str = ""
-    context: str = "containai-secure"
     seconds: float = 0.0
     interrupted: bool = False
+    context: str = "containai-secure"
     finished: bool = False
     steps: list[events.Step] = field(default_factory=list)
     actions: list[events.Action] = field(default_factory=list)
