@@ -169,7 +169,8 @@ def test_a_second_setup_changes_nothing_in_few_tasks(trusted, measured):
     found = trusted.converged()
     tasks = [step["name"] for step in found["steps"] if not step["name"].startswith("Validating arguments")]
     measured(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
-    assert len(tasks) <= 12, tasks
+    # About ten; two of them are there so that a wrong setting is refused before anything changes.
+    assert len(tasks) <= 13, tasks
     assert snapshot.difference(before, trusted.snapshot(times=True)) == []
     assert (
         trusted.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")

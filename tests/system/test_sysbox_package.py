@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.system import servers, snapshot
-from tests.system.box import Box, quoted
+from tests.system.box import SOCKET, Box, quoted
 
 VERSION = "dpkg-query -W -f '${Version}' sysbox-ce"
 
@@ -42,7 +42,7 @@ def test_an_upgrade_is_refused_while_a_sysbox_container_runs(box: Box):
     before = box.snapshot(times=True)
     done = box.cai("setup")
     print(done.text)
-    done.expect(3, "agent-one", "docker --context containai-secure stop agent-one")
+    done.expect(3, "agent-one", f"docker --host unix://{SOCKET} stop agent-one")
     difference = [
         line
         for line in snapshot.difference(before, box.snapshot(times=True))

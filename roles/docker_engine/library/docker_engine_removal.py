@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_data_root import MARKER, is_ours, mark
+from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
@@ -176,7 +176,7 @@ class Removal:
         roots = sorted({self.module.params["data_root"], *self.record.data.get("data_roots", [])})
         found = [root for root in roots if os.path.isdir(root)]
         for root in found:
-            if not self.dry and is_ours(root):
+            if not self.dry and root != DEFAULT and is_ours(root):  # that one is known by its name
                 mark(root)
         return found
 
