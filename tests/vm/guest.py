@@ -65,7 +65,10 @@ class Guest:
         """The value of `lima_vm_images`, with the disk at this address."""
         with self.disk.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        kernel = {"location": str(self.kernel), "cmdline": "root=/dev/vda rw console=ttyS0 quiet panic=5 mitigations=off"}
+        kernel = {
+            "location": str(self.kernel),
+            "cmdline": "root=/dev/vda rw console=ttyS0 quiet panic=5 mitigations=off",
+        }
         initrd = {"location": str(self.initrd)}
         disk = {"location": url, "arch": "x86_64", "digest": f"sha256:{digest}"}
         return [{**disk, "kernel": kernel, "initrd": initrd}]
