@@ -29,7 +29,8 @@ KEPT_ENVIRONMENT = re.compile(
 )
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
 _PROMPT = r"BECOME password.*:\s*?$"
-_CREDENTIALS = re.compile(r"(://)[^/@\s'\"]+@")
+# A password may hold @ and /: up to the last @ of the word. What is no secret may be hidden with it.
+_CREDENTIALS = re.compile(r"(://|_proxy['\"]?\s*[=:]\s*['\"]?)[^\s'\"]+@", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

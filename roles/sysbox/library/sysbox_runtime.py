@@ -141,6 +141,11 @@ def main():
         module.warn(f"{path} cannot be read without root rights; the run itself will add the runtime where it is missing.")
         module.exit_json(changed=False, actions=[])
     except OSError as error:
+        at_fault = error.filename or path
+        if at_fault != path:  # the record, which is damaged: not the user's file
+            module.fail_json(
+                msg=f"{at_fault} cannot be used: {error.strerror}.", hint=f"run `sudo mv {at_fault} {at_fault}.damaged`, then try again", failure="precondition"
+            )
         refuse(module, error.strerror)
     if before == after:
         module.exit_json(changed=False, actions=[])

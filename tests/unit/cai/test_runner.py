@@ -170,11 +170,20 @@ def test_the_progress_of_verbose_is_ansibles_own(sandbox):
     assert "PLAY RECAP" in done.stdout
 
 
-def test_credentials_in_an_address_are_not_in_the_log(sandbox):
-    sandbox.tasks('- name: Fetch it\n  pretend: {failure: {msg: "cannot fetch https://me:sesame@mirror/x"}}\n')
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:sesame@mirror/x",
+        "https://me:a@sesame@mirror/x",
+        "https://me:a/sesame@mirror/x",
+        "HTTPS_PROXY=me:sesame@mirror/x",
+    ],
+)
+def test_credentials_in_an_address_are_not_in_the_log(sandbox, address):
+    sandbox.tasks(f'- name: Fetch it\n  pretend: {{failure: {{msg: "cannot fetch {address}"}}}}\n')
     assert sandbox.cai("setup").returncode == 1
     log = (runs(sandbox)[-1] / "stdout").read_text()
-    assert "https://***@mirror/x" in log
+    assert "***@mirror/x" in log
     assert "sesame" not in log
 
 

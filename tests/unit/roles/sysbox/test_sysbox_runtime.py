@@ -317,3 +317,13 @@ def test_a_wrong_state_is_refused(module: ModuleType, file: Path) -> None:
     with patch_module_args({"path": str(file), "state": "gone"}), pytest.raises(SystemExit) as end:
         module.main()
     assert end.value.code == 1
+
+
+def test_a_damaged_record_is_not_blamed_on_the_file(module: ModuleType, file: Path, state: Path) -> None:
+    file.write_text('{"runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}}')
+    state.mkdir()
+    (state / "record.json").write_text("{")
+    answer = run_module(module, path=str(file), state="absent")
+    assert f"{state}/record.json cannot be used: it is damaged" in answer["msg"]
+    assert answer["hint"] == f"run `sudo mv {state}/record.json {state}/record.json.damaged`, then try again"
+    assert "sysbox-runc" in file.read_text()
