@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark
+from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark, take_away
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
@@ -66,12 +66,7 @@ def mounts_below(path):
 
 def empty(data_root):
     """Remove the data; the mark, which tells whose they are, goes last, so that an interrupted removal goes on the next time."""
-    for name in sorted(os.listdir(data_root), key=lambda name: name == MARKER):
-        path = os.path.join(data_root, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
+    take_away(data_root, sorted(os.listdir(data_root), key=lambda name: name == MARKER))
     with contextlib.suppress(OSError):  # a mount point, or not all could go
         os.rmdir(data_root)
 
@@ -190,6 +185,8 @@ class Removal:
             self.did("remove", f"{data_root} (images, containers, volumes)")
             if not self.dry:
                 empty(data_root)
+                if os.path.isdir(data_root) and os.listdir(data_root):
+                    self.notes.append(f"Not all of {data_root} could be removed (`ls -la {shlex.quote(data_root)}` shows what is left): {rm}.")
 
     def remove_folders(self):
         for path in self.record.data.get("folders", []):

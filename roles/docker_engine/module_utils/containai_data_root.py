@@ -90,7 +90,13 @@ def unused(path):
 
 def begin_anew(path):
     """Take away what engines left in a folder from which none has ever answered."""
-    for name in _of_engines(path) if unused(path) else ():
+    if unused(path):
+        take_away(path, _of_engines(path))
+
+
+def take_away(path, names):
+    """Remove these entries of the folder; what cannot go (a mount) stays."""
+    for name in names:
         target = os.path.join(path, name)
         if os.path.isdir(target) and not os.path.islink(target):
             shutil.rmtree(target, ignore_errors=True)
