@@ -106,10 +106,22 @@ def lima(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def instance(run: Run, lima: Standin) -> Run:
-    """The module lima_vm_instance on that limactl; short waits."""
+def instance_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module lima_vm_instance with short waits."""
     module = load("lima_vm_instance")
-    module.SOCKET_SECONDS = 2  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "SOCKET_SECONDS", 2)
+    return module
+
+
+@pytest.fixture
+def engine_says(instance_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Sets what the VM's engine answers on the forwarded socket."""
+    return lambda answer: monkeypatch.setattr(instance_module, "ask", lambda _path, _question: answer)
+
+
+@pytest.fixture
+def instance(run: Run, lima: Standin, instance_module: ModuleType) -> Run:
+    """That module on the stand-in limactl."""
 
     def call(check: bool = False, **arguments: Any) -> dict[str, Any]:
         given = {
@@ -120,9 +132,8 @@ def instance(run: Run, lima: Standin) -> Run:
             "settle": 0.5,
             **arguments,
         }
-        return run(module, check, **given)
+        return run(instance_module, check, **given)
 
-    call.module = module  # type: ignore[attr-defined]
     return call
 
 

@@ -1,73 +1,16 @@
-"""lima_vm_preflight and lima_vm_brew: Intel, Apple silicon and Linux; each refusal says what was found, is needed and to type."""
+"""lima_vm_preflight: Intel, Apple silicon and Linux; each refusal says what was found, is needed and to type."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sys
-import tempfile
-from collections import namedtuple
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from .conftest import STANDINS, Run, load
+from .conftest import Call, Mac, Usage
 
-Call = Callable[..., dict[str, Any]]
-Usage = namedtuple("Usage", "total used free")
-
-
-class Mac:
-    """A Mac made of stand-ins: a PATH, the places where Homebrew may be, a home."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.root, self.bin, self.monkeypatch = root, root / "bin", monkeypatch
-        self.home = root / "h"
-        for folder in (self.bin, self.home, root / "native", root / "intel"):
-            folder.mkdir()
-        for name in ("uname", "sw_vers", "sysctl"):
-            shutil.copy(STANDINS / "mac", self.bin / name)
-        self.module = load("lima_vm_preflight")
-        self.places = {"aarch64": str(root / "native/brew"), "x86_64": str(root / "intel/brew")}
-        monkeypatch.setattr(self.module, "BREW", self.places)
-        monkeypatch.setattr(self.module, "DOCKER_DIRS", (str(root / "desktop"),))
-        monkeypatch.setattr(self.module.os, "geteuid", lambda: 501)
-        monkeypatch.setattr(self.module.shutil, "disk_usage", lambda _: Usage(0, 0, 50 << 30))
-        monkeypatch.setenv("HOME", str(self.home))
-        monkeypatch.delenv("LIMA_HOME", raising=False)
-        self.set_path(self.bin)
-
-    def set_path(self, *folders: Path) -> None:
-        # The first python3 on PATH may be a version manager's script, which finds nothing on this PATH.
-        for program in (Path(sys.executable).resolve(), Path("/bin/sh"), Path("/usr/bin/env")):
-            link = self.bin / ("python3" if program.name.startswith("python") else program.name)
-            if not link.exists():
-                link.symlink_to(program)
-        self.monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
-
-    def put(self, name: str, where: str, source: str | None = None) -> Path:
-        target = self.root / where / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(STANDINS / (source or name), target)
-        return target
-
-
-@pytest.fixture
-def mac(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mac]:
-    with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as root:  # pytest's own folders are too long for a socket
-        yield Mac(Path(root), monkeypatch)
-
-
-@pytest.fixture
-def look(run: Run, mac: Mac) -> Call:
-    def call(check: bool = False, **arguments: Any) -> dict[str, Any]:
-        return run(mac.module, check, name="containai-secure", **arguments)
-
-    return call
+FORMER = "# edited\nprovision:\n- {mode: data, path: /etc/systemd/system/docker.socket.d/containai.conf, content: x}\n"
 
 
 @pytest.mark.parametrize(
@@ -259,95 +202,6 @@ def test_another_system_is_refused(look: Call, mac: Mac) -> None:
     (mac.bin / "uname").write_text("#!/bin/sh\necho FreeBSD\n")
     result = look()
     assert (result["failure"], "FreeBSD" in result["msg"]) == ("unsupported", True)
-
-
-@pytest.fixture
-def brew(tmp_path: Path) -> Path:
-    shutil.copy(STANDINS / "brew", tmp_path / "brew")
-    for name in ("limactl", "docker"):  # the stand-in pours its neighbours
-        (tmp_path / "cellar").mkdir(exist_ok=True)
-        shutil.copy(STANDINS / name, tmp_path / "cellar" / name)
-    link = tmp_path / "opt"
-    link.mkdir()
-    shutil.copy(STANDINS / "brew", tmp_path / "cellar/brew")
-    (link / "brew").symlink_to(tmp_path / "cellar/brew")
-    return link / "brew"
-
-
-def test_brew_installs_what_is_missing_quietly(run: Run, brew: Path) -> None:
-    module: ModuleType = load("lima_vm_brew")
-    assert run(module, check=True, brew="", formulae=["lima", "docker"])["actions"] == [
-        {"verb": "install", "what": "lima (Homebrew)"},
-        {"verb": "install", "what": "docker (Homebrew)"},
-    ]
-    result = run(module, brew=str(brew), formulae=["lima", "docker"])
-    assert (result["changed"], result["limactl"]) == (True, str(brew.parent / "limactl"))
-    calls = [json.loads(line) for line in (brew.parent / "brew.calls").read_text().splitlines()]
-    assert [call["argv"] for call in calls] == [["install", "lima"], ["install", "docker"]]
-    assert calls[0]["environment"]["HOMEBREW_NO_AUTO_UPDATE"] == "1"
-    assert calls[0]["environment"]["NONINTERACTIVE"] == "1"
-
-
-def test_brew_fails_with_its_own_words(run: Run, brew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOMEBREW_FAILS", "1")
-    result = run("lima_vm_brew", brew=str(brew), formulae=["lima"])
-    assert "curl" in result["msg"]
-    assert "brew install lima" in result["hint"]
-
-
-def test_brew_with_old_formulae_is_told_to_update(
-    run: Run, brew: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("LIMA_HOME", str(tmp_path))
-    (tmp_path / "_standin.json").write_text(json.dumps({"version": "1.0.7"}))
-    result = run("lima_vm_brew", brew=str(brew), formulae=["lima"])
-    assert "Lima 1.0.7" in result["msg"]
-    assert "upgrade lima" in result["hint"]
-
-
-def test_a_missing_brew_program(run: Run) -> None:
-    assert run("lima_vm_brew", brew="/nowhere/brew", formulae=["docker"])["failed"] is True
-
-
-IMAGES = ("HTTPS://mirror/x.img", "ftp://mirror/x.img", 5, "", None)
-
-
-@pytest.mark.parametrize("location", IMAGES)
-def test_an_image_that_lima_would_fetch_or_trip_over_is_refused(look: Call, mac: Mac, location: Any) -> None:
-    mac.put("brew", "native")
-    result = look(images=[{"location": location}])
-    assert (result["failed"], result["failure"]) == (True, "precondition")
-
-
-@pytest.mark.parametrize(
-    "name", ["a/b", "-x", "", "..", "_config", "default", "desktop-linux", "a.yaml", "a--b", "x" * 77, "é", "a\n"]
-)
-def test_a_name_that_lima_or_docker_takes_for_something_else_is_refused(run: Run, mac: Mac, name: str) -> None:
-    mac.put("brew", "native")
-    result = run(mac.module, name=name)
-    assert result["failure"] == "precondition"
-    assert "lima_vm_name" in result["msg"]
-
-
-@pytest.mark.parametrize("name", ["containai-secure", "a", "a.b_c-1"])
-def test_an_ordinary_name_is_taken(run: Run, mac: Mac, name: str) -> None:
-    mac.put("brew", "native")
-    assert run(mac.module, name=name)["host"]["directory"].endswith(f"/{name}")
-
-
-@pytest.mark.parametrize(
-    "proxy", [{"HTTPS_PROXY": "http://{{.Home}}"}, {"HTTPS_PROXY": 'a"b'}, {"PATH": "/x"}, {"HTTPS_PROXY": 3128}]
-)
-def test_a_proxy_that_lima_or_systemd_would_read_otherwise_is_refused(
-    look: Call, mac: Mac, proxy: dict[str, Any]
-) -> None:
-    mac.put("brew", "native")
-    result = look(proxy=proxy)
-    assert result["failure"] == "precondition"
-    assert "lima_vm_proxy" in result["msg"]
-
-
-FORMER = "# edited\nprovision:\n- {mode: data, path: /etc/systemd/system/docker.socket.d/containai.conf, content: x}\n"
 
 
 @pytest.mark.parametrize(
