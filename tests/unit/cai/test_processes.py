@@ -44,16 +44,17 @@ def test_everything_below_a_process_ends_even_what_ignores_signals(tmp_path):
 # Starts a process in a new session every few milliseconds, as Ansible does with a worker for each task.
 BUSY = """
 import subprocess, sys
-while True:
+for _ in range(300):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60.75)"], start_new_session=True)
 """
 
 
 def test_nothing_escapes_that_starts_at_the_last_moment():
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
-    for delay in (0.3, 0.33, 0.36):
+    for already in (2, 3, 4):
         with subprocess.Popen([sys.executable, "-c", code]) as parent:
-            time.sleep(delay)
+            while len(processes.descendants(parent.pid)) < already:
+                time.sleep(0.01)
             processes.end_all(parent.pid, lambda pids: None, patience=0.5)
         listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
         assert "60.75" not in listed
