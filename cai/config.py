@@ -17,6 +17,11 @@ _TRUE = {"true", "yes", "on", "1", "y", "t"}
 _FALSE = {"false", "no", "off", "0", "n", "f"}
 _CARRIED_BY_NOTHING = re.compile("[\0\ud800-\udfff]")
 _SETTINGS = "`cai path` prints the folder whose roles/*/README.md list all settings"
+# What is asked for each time, never set for good.
+_FLAGS = {
+    **dict.fromkeys(("force", "cai_force"), "cai setup --force"),
+    **dict.fromkeys(("purge", "cai_purge", "lima_vm_purge"), "cai uninstall --purge"),
+}
 _TITLES = {
     "str": "a text",
     "path": "a path",
@@ -116,9 +121,11 @@ def from_command_line(known: dict[str, Option], extra: tuple[str, ...]) -> dict[
 def _known(known: dict[str, Option], name: Any, where: str) -> Option:
     if isinstance(name, str) and name in known:
         return known[name]
-    close = difflib.get_close_matches(str(name)[:80], known, n=3, cutoff=0.6)
-    if str(name) in {"cai_force", "force"}:
-        hint = "use `cai setup --force`"
+    # First the same thing of another role, then what looks like it.
+    close = [item for item, option in known.items() if str(name).endswith(item.removeprefix(option.role))]
+    close = close or difflib.get_close_matches(str(name)[:80], known, n=3, cutoff=0.6)
+    if str(name) in _FLAGS:
+        hint = f"use `{_FLAGS[str(name)]}`"
     elif close:
         hint = "did you mean " + " or ".join(f"`{item}`" for item in close) + "?"
     else:

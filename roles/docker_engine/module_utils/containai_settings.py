@@ -52,16 +52,13 @@ def check_proxy(name, settings):
         check(f"{name}.{key}", value, "proxy")
 
 
-def check_runtimes(name, runtimes):
-    for key, runtime in runtimes.items():
-        check(f"{name}.{ascii(key)[1:30]}.path", runtime.get("path") if isinstance(runtime, dict) else None, "path")
-
-
-SPECIAL = {"dns": check_dns, "proxy": check_proxy, "runtimes": check_runtimes}
+SPECIAL = {"dns": check_dns, "proxy": check_proxy}
 KINDS = {
     "socket": "path", "data_root": "path", "daemon_json": "path", "group": "group",
     "apt_url": "url", "apt_key_url": "url", "apt_key_fingerprint": "fingerprint",
 }  # fmt: skip
+# Another role's, which has to move the same file.
+NAMES = {"daemon_json": "sysbox_daemon_json"}
 
 
 def check_all(settings, prefix):
@@ -70,7 +67,7 @@ def check_all(settings, prefix):
         if name in SPECIAL:
             SPECIAL[name](prefix + name, value)
         else:
-            check(prefix + name, value, KINDS[name])
+            check(NAMES.get(name, prefix + name), value, KINDS[name])
 
 
 # Who listens there is not ours: a dockerd would put its own socket in the place of theirs.

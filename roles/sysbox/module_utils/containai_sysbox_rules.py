@@ -18,7 +18,7 @@ FILE = re.compile(r"/[^\x00-\x1f\x7f]*")
 def check_settings(params):
     """Refuse what could be read as something else in the drop-in, in a file's name or by dpkg; and a path that depends on where the run stands."""
     try:
-        check("sysbox_socket", params["socket"], "path")
+        check("docker_engine_socket", params["socket"], "path")
         check("sysbox_version", params["version"], "version")
         for architecture, sha256 in params["sha256"].items():
             check(f"sysbox_sha256.{architecture}", sha256, "sha256")

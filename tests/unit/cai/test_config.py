@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from cai import config
 from cai.config import Option
 from cai.errors import CaiError, Exit
 
+ROOT = Path(__file__).resolve().parents[3]
 SPECS = """
 argument_specs:
   main:
@@ -79,6 +81,26 @@ def test_the_command_line_wins_over_the_file_and_the_last_of_a_name_wins(known, 
 )
 def test_a_command_line_value_gets_its_options_type(known, text, value):
     assert list(config.from_command_line(known, (text,)).values()) == [value]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("docker_engine_dedicated", "did you mean"),
+        ("docker_engine_daemon_json", "did you mean `sysbox_daemon_json`"),
+        ("docker_engine_runtimes", "did you mean"),
+        ("docker_engine_platform", "did you mean"),
+        ("sysbox_socket", "did you mean `docker_engine_socket`"),
+        ("lima_vm_guest_plan", "did you mean"),
+        ("lima_vm_purge", "`cai uninstall --purge`"),
+    ],
+)
+def test_what_only_a_playbook_may_choose_is_no_setting(name, hint):
+    with pytest.raises(CaiError) as refused:
+        config.from_command_line(config.schema(ROOT / "roles"), (f"{name}=false",))
+    assert refused.value.code == Exit.USAGE
+    assert "no setting named" in refused.value.message
+    assert hint in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,15 @@ def everything(node: Any) -> Iterator[tuple[str, Any]]:
         yield from everything(value)
 
 
+def settings_of(role: str) -> dict[str, Any]:
+    """The defaults of a role's settings; what begins with __ is for playbooks and other roles."""
+    defaults = load(ROLES / role / "defaults" / "main.yml")
+    return {name: value for name, value in defaults.items() if not name.startswith("__")}
+
+
 @pytest.mark.parametrize("role", NAMES)
 def test_specification_and_defaults_agree(role: str) -> None:
-    defaults = load(ROLES / role / "defaults" / "main.yml")
+    defaults = settings_of(role)
     spec = {name: option["default"] for name, option in specification(role).items() if not option.get("required")}
     assert defaults == spec
     assert list(defaults) == [name for name in specification(role) if name in defaults]
@@ -58,8 +64,18 @@ def test_every_option_says_what_it_means(role: str) -> None:
 @pytest.mark.parametrize("role", NAMES)
 def test_every_variable_has_the_roles_name(role: str) -> None:
     assert [name for name in specification(role) if not name.startswith(f"{role}_")] == []
-    internal = load(ROLES / role / "vars" / "main.yml")
-    assert [name for name in internal if not name.startswith(f"__{role}_")] == []
+    internal = {*load(ROLES / role / "vars" / "main.yml"), *load(ROLES / role / "defaults" / "main.yml")}
+    assert [name for name in internal - {*settings_of(role)} if not name.startswith(f"__{role}_")] == []
+
+
+def test_what_a_playbook_or_a_role_chooses_is_no_setting() -> None:
+    """`-e` wins over all of them: a setting of that name would undo what the engine needs."""
+    files = [*REPOSITORY.glob("playbooks/**/*.yml"), *FILES]
+    chosen = {name for file in files for key, value in everything(load(file)) if key == "vars" for name in value}
+    assert len(chosen) >= 8
+    # A context may have another name, lead another way or be made by another docker.
+    free = {"docker_context_name", "docker_context_endpoint", "docker_context_program"}
+    assert sorted(chosen & {name for role in NAMES for name in specification(role)} - free) == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
