@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tarfile
 import time
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.hosts import host, paths
+from tests.hosts import paths
 from tests.system import snapshot
 from tests.system.box import PASSWORD, SERVICE, VENV, Box
 
@@ -197,34 +195,6 @@ def test_doctor_is_healthy(trusted):
         if "/var/lib/docker-containai" not in line
     ]
     assert difference == []
-
-
-RECAP = "failed=0"
-
-
-def play(box: Box, folder: str, *words: str):
-    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/wsl2.yml -e @/home/dev/.config/containai/config.yml {' '.join(words)}"
-    return box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",))
-
-
-def test_the_bundled_playbooks_run_with_plain_ansible_playbook(trusted):
-    folder = trusted.cai("path").expect(0).out.strip()
-    done = play(trusted, folder).expect(0, RECAP, "changed=0")
-    print("\n".join(done.out.splitlines()[-3:]))
-    play(trusted, folder, "--check", "--diff").expect(0, RECAP, "changed=0")
-
-
-def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(trusted, tmp_path):
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    with tarfile.open(tmp_path / "clone.tar", "w") as tar:
-        for name in listed:
-            if name and (paths.ROOT / name).is_file():
-                tar.add(paths.ROOT / name, name)
-    host.copy(trusted.name, tmp_path / "clone.tar", "/opt/clone.tar")
-    trusted.sh("mkdir -p /home/dev/clone && tar -xf /opt/clone.tar -C /home/dev/clone && chown -R dev: /home/dev/clone")
-    play(trusted, "/home/dev/clone").expect(0, RECAP, "changed=0")
 
 
 def test_the_log_of_a_run_is_private_and_the_last_ones_are_kept(trusted):

@@ -26,6 +26,7 @@ options:
           C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from."}
   data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
   group: {type: str, description: System group that may use the socket.}
+  programs: {type: list, elements: path, default: [], description: "Programs that the files start. One that is missing is refused, but in check mode, where it is yet to come."}
   user: {type: str, description: User to be a member of the group. Root needs no membership.}
 attributes:
   check_mode: {support: full}
@@ -53,6 +54,17 @@ def command(module, argv):
     if result.returncode != 0:
         module.fail_json(
             msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed"
+        )
+
+
+def refuse_missing(module):
+    """Refuse units without what they start: a run of this part alone may meet a host on which Docker was never installed."""
+    missing = [os.path.basename(path) for path in module.params["programs"] if not os.path.exists(path)]
+    if missing and not module.check_mode:
+        module.fail_json(
+            msg=f"There is no {' and no '.join(missing)} on this host, which the engine's units start.",
+            hint="run the playbook without `--tags`, or with `--tags docker_engine_install` first",
+            failure="precondition",
         )
 
 
@@ -124,10 +136,12 @@ def main():
             "data_root": {"type": "path"},
             "group": {"type": "str"},
             "user": {"type": "str"},
+            "programs": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
     hold(module)
+    refuse_missing(module)
     actions, diffs, notes = [], [], []
     try:
         record = Record()

@@ -226,3 +226,14 @@ def test_a_group_of_this_machine_is_found() -> None:
     entry = grp.getgrall()[0]
     assert load_module("docker_engine_files").group_entry(entry.gr_name).gr_gid == entry.gr_gid
     assert load_module("docker_engine_files").group_entry("no-group-of-this-name") is None
+
+
+def test_units_without_what_they_start_are_refused_but_planned(module: ModuleType, tmp_path: Path, recorded) -> None:
+    programs = [str(tmp_path / "dockerd"), str(tmp_path / "bin" / "groupadd")]
+    answer = run_module(module, files=files(tmp_path), programs=programs)
+    assert answer["msg"] == "There is no dockerd on this host, which the engine's units start."
+    assert "--tags docker_engine_install" in answer["hint"]
+    assert recorded() == {}
+    assert not (tmp_path / "etc").exists()
+    assert len(run_module(module, files=files(tmp_path), programs=programs, check_mode=True).actions) == 2
+    assert len(run_module(module, files=files(tmp_path), programs=programs[1:]).actions) == 2
