@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule system test-faults soak test-vm bench docs lock clean
+.PHONY: help demo test lint unit protections molecule system test-faults soak test-vm bench docs lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ lint: $(READY) ## Style, types, unsafe code, known vulnerabilities
 
 unit: $(READY) ## Unit tests
 	@$(BIN)/python -m tests.hosts.session unit
+
+protections: $(READY) ## Take each protection out of a copy, and see the test that notices
+	@$(BIN)/python -m tests.hosts.session protections
 
 molecule: $(READY) ## The Molecule scenarios
 	@$(BIN)/python -m tests.hosts.session molecule

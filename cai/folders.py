@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cai.errors import CaiError, Exit, no_room
 
+MACHINE = "/run/lock"  # there on every Linux, and open to every user
 KEPT_RUNS = 20
 # What root runs comes from these, whatever PATH it was given.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -133,7 +134,7 @@ def _machine() -> Iterator[None]:
 
     own = os.uname().sysname == "Darwin" or "CAI_CONTENT" in os.environ
     try:
-        folder = -1 if own else os.open("/run/lock", os.O_RDONLY | os.O_DIRECTORY)
+        folder = -1 if own else os.open(MACHINE, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         folder = -1
     if folder < 0:

@@ -92,6 +92,10 @@ def _faults() -> bool:
     return _stream([_BIN / "python", "-m", "tests.faults"])[0] == 0
 
 
+def _protections() -> bool:
+    return _stream([_BIN / "python", "-m", "tests.protections"])[0] == 0
+
+
 def _molecule() -> bool:
     return scenarios.molecule([]) == 0
 
@@ -107,6 +111,7 @@ PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
     "playbooks": _playbooks,
     "audit": _audit,
     "unit": _pytest("tests/unit", *_TWICE),
+    "protections": _protections,
     "wheel": _pytest("tests/wheel"),
     "molecule": _molecule,
     "system": _pytest("tests/system", *_HOSTS, *_SLOW),
@@ -154,7 +159,7 @@ def _report(outcomes: list[Outcome], whole: bool) -> int:
     print("\n=== summary ===")
     for outcome in outcomes:
         counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
-        print(f"{'FAILED' if outcome.failed else 'passed':7} {outcome.name:10} {outcome.seconds:6.0f} s  {counts}")
+        print(f"{'FAILED' if outcome.failed else 'passed':7} {outcome.name:11} {outcome.seconds:6.0f} s  {counts}")
     missing = not_run() if whole else _UNANSWERED
     if missing:
         print("not run:")

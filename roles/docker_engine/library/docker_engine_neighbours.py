@@ -45,6 +45,7 @@ snapshot: {type: dict, returned: success, description: flat, a value per observe
 """
 
 SOCKET = "/var/run/docker.sock"
+DOCKER = "/usr/bin/docker"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -177,7 +178,7 @@ def take(folder, ours):
         "the active docker context": active_context(folder),
         "~/.docker/config.json": content(os.path.join(folder, "config.json")),
         "~/.docker/daemon.json": content(os.path.join(folder, "daemon.json")),
-        "the file /usr/bin/docker": unowned("/usr/bin/docker"),
+        f"the file {DOCKER}": unowned(DOCKER),
         "docker.service": service("docker.service"),
         "docker.socket": service("docker.socket"),
         "the engine at /var/run/docker.sock": engine.get("ID"),

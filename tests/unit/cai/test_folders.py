@@ -1,3 +1,4 @@
+import fcntl
 import multiprocessing
 import os
 import stat
@@ -83,5 +84,21 @@ def test_the_lock_names_the_other_run_and_dies_with_it(home):
     finally:
         other.kill()
         other.join()
+    with folders.only_run(home / "mine"):
+        pass
+
+
+def test_the_run_of_another_user_is_named(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("CAI_CONTENT", raising=False)
+    monkeypatch.setattr(folders, "MACHINE", str(tmp_path))
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(CaiError) as caught, folders.only_run(home / "mine"):
+            pass
+        assert caught.value.message.startswith(f"Another user's cai is at work (process {os.getpid()})")
+        assert f"ps -fp {os.getpid()}" in caught.value.hint
+    finally:
+        os.close(other)
     with folders.only_run(home / "mine"):
         pass

@@ -49,6 +49,19 @@ for _ in range(300):
 """
 
 
+def test_whatever_could_start_another_process_is_stopped_first():
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"]
+    ) as parent:
+        while len(processes.descendants(parent.pid)) < 2:
+            time.sleep(0.01)
+        found = processes._frozen(parent.pid)
+        states = {pid: state for pid, _, state in processes._table()}
+        assert [states[pid] for pid in found] == ["T", "T"]
+        processes.end_all(parent.pid, lambda pids: None, patience=0.5)
+
+
 def test_nothing_escapes_that_starts_at_the_last_moment():
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
     for already in (2, 3, 4):

@@ -33,10 +33,10 @@ def test_a_new_file_gets_the_mode_it_was_given(file: Path) -> None:
 
 def test_a_file_that_is_there_keeps_its_mode(file: Path) -> None:
     file.write_bytes(b"old")
-    file.chmod(0o600)
+    file.chmod(0o640)  # neither the default nor a temporary file's
     record.replace(str(file), b"new", 0o644)
     assert file.read_bytes() == b"new"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_a_file_that_is_there_keeps_its_owner(file: Path, needs_root: None) -> None:

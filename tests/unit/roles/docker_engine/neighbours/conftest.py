@@ -22,4 +22,5 @@ def host(module: ModuleType, tmp_path: Path, commands: Commands, engine: Any, mo
     made = Host(tmp_path, commands, engine)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(module, "SOCKET", made.engine.path)
+    monkeypatch.setattr(module, "DOCKER", str(made.link))
     return made

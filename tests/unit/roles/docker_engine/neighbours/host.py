@@ -34,6 +34,8 @@ class Host:
 
     def __init__(self, folder: Path, commands: Commands, engine: Any) -> None:
         self.docker, self.folder = folder / "home" / ".docker", folder
+        self.link = folder / "docker"  # Docker Desktop's
+        self.link.symlink_to("/mnt/wsl/docker-desktop/cli-tools/usr/bin/docker")
         self.units = {name: dict(state) for name, state in UNITS.items()}
         self.commands = commands
         for path, text in {

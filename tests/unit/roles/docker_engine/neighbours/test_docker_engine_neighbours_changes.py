@@ -70,6 +70,7 @@ CHANGES = {
         lambda host: host.units["docker.socket"].update(ActiveState="inactive"),
         ["docker.socket"],
     ),
+    "Docker Desktop's link removed": (lambda host: host.link.unlink(), ["/docker: -> /mnt/wsl/docker-desktop"]),
     "a container restarted": (
         lambda host: host.answers.update({"/containers/c1/json": {"State": {"Pid": 101, "StartedAt": "now"}}}),
         ["the container web"],

@@ -1,0 +1,1 @@
+"""What shows that every protection matters: without it, a test fails."""
