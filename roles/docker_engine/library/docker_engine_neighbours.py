@@ -14,6 +14,7 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_record import Record
 
 DOCUMENTATION = r"""
 module: docker_engine_neighbours
@@ -26,7 +27,8 @@ description:
 options:
   user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
   config_dir: {type: str, default: '', description: "That user's docker settings (DOCKER_CONFIG). Empty means C(~/.docker)."}
-  ours: {type: str, default: containai-secure, description: The context that may change.}
+  ours: {type: str, default: containai-secure, description: The context that may change. So may those of the record.}
+  state_dir: {type: path, default: '', description: "Folder of the record. Empty means C(/var/lib/containai)."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   before: {type: dict, description: The snapshot to compare with.}
 attributes:
@@ -93,16 +95,25 @@ def active_context(folder):
         return "default"
 
 
+def recorded(state_dir):
+    """The names of the contexts that setup made, or will give back. A record that cannot be read is another module's to refuse."""
+    try:
+        record = Record(state_dir) if state_dir else Record()
+    except OSError:
+        return set()
+    return {entry["name"] for entry in record.data.get("contexts", [])}
+
+
 def contexts(settings, ours):
     """Every context but ours, {name: content}; a context's folder is named by the SHA-256 of its name."""
     found = {}
-    mine = hashlib.sha256(ours.encode()).hexdigest()
+    mine = {hashlib.sha256(name.encode()).hexdigest() for name in ours}
     for part in ("meta", "tls"):
         folder = os.path.join(settings, "contexts", part)
         if not os.access(folder, os.R_OK | os.X_OK):
             continue
         for name in sorted(os.listdir(folder)):
-            if name == mine:
+            if name in mine:
                 continue
             for base, _, files in os.walk(os.path.join(folder, name)):
                 for file in sorted(files):
@@ -185,7 +196,7 @@ def take(folder, ours):
         "the owner of /var/run/docker.sock": socket_owner(),
     }
     snapshot.update({f"the docker context file {path}": value for path, value in contexts(folder, ours).items()})
-    return {"things": snapshot, "containers": containers()}
+    return {"things": snapshot, "containers": containers(), "ours": sorted(ours)}
 
 
 def socket_owner():
@@ -210,12 +221,12 @@ def differences(before, after):
     return found, gone
 
 
-def report(snapshot, ours):
+def report(snapshot):
     """Return a finding: which engine and context the user has beside ours."""
     things = snapshot["things"]
     active, engine = things["the active docker context"], things["the engine at /var/run/docker.sock"]
     found = f"the active docker context is {active}; {'another engine answers' if engine else 'no other engine answers'} on {SOCKET}"
-    if active == ours:
+    if active in snapshot["ours"]:
         return {"part": "other engines", "status": "warn", "found": found, "hint": "run `docker context use default` if that was not meant"}
     return {"part": "other engines", "status": "pass", "found": found, "hint": ""}
 
@@ -226,6 +237,7 @@ def main():
             "user": {"type": "str", "default": ""},
             "config_dir": {"type": "str", "default": ""},
             "ours": {"type": "str", "default": "containai-secure"},
+            "state_dir": {"type": "path", "default": ""},
             "before": {"type": "dict"},
             "report": {"type": "bool", "default": False},
         },
@@ -241,9 +253,11 @@ def main():
             failure="precondition",
         )
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
-    snapshot = take(module.params["config_dir"] or os.path.join(home, ".docker"), module.params["ours"])
+    # At the end the record may be gone, or hold one more.
+    ours = {module.params["ours"], *recorded(module.params["state_dir"]), *(module.params["before"] or {}).get("ours", [])}
+    snapshot = take(module.params["config_dir"] or os.path.join(home, ".docker"), ours)
     if module.params["report"]:
-        module.exit_json(changed=False, findings=[report(snapshot, module.params["ours"])])
+        module.exit_json(changed=False, findings=[report(snapshot)])
     if module.params["before"]:
         found, gone = differences(module.params["before"], snapshot)
         for line in gone:

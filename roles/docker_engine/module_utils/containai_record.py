@@ -1,7 +1,7 @@
 """The record of what setup changed on a host, kept for uninstall, and the one way our modules write files.
 
 The record is /var/lib/containai/record.json: {"version": 1, "files": {path: {"before": sha256|null, "after": sha256|null, "backup": path|null}},
-"packages": [...], "groups": [...], "users": [...], "members": [[group, user]], "diversions": [...], "folders": [...], "installing": {...}}. Every entry is written *before* the
+"contexts": [{"name", "user", "folder", "before", "after"}], "packages": [...], "groups": [...], "users": [...], "members": [[group, user]], "diversions": [...], "folders": [...], "installing": {...}}. Every entry is written *before* the
 change it speaks of, so a run that was killed in between is known to the next one.
 """
 
@@ -171,7 +171,8 @@ class Record:
 
     def save(self):
         """Write the record. The first time, before the first change, note which of the usual folders are not there."""
-        self.data.setdefault("folders", [path for path in FOLDERS if not os.path.lexists(path)])
+        if self.state_dir == STATE_DIR:  # one of a Mac's user knows contexts only
+            self.data.setdefault("folders", [path for path in FOLDERS if not os.path.lexists(path)])
         data = (json.dumps(self.data, indent=2, sort_keys=True) + "\n").encode()
         if data != self.saved:
             self.make_dir()

@@ -17,7 +17,7 @@ STANDINS = Path(__file__).parent / "standins"
 REPOSITORY = Path(__file__).resolve().parents[4]
 ROLE = REPOSITORY / "roles" / "lima_vm"
 # What the system of a Mac has anyway; neither docker nor brew nor limactl.
-TOOLS = "bash cat chmod cp dirname echo env grep head id ls mkdir mv ps rm sed sh sleep stat test tr whoami"
+TOOLS = "bash cat chmod cp dirname echo env grep head id ls mkdir mv ps rm sed sh sleep stat tar test tr whoami"
 # `cai` asks the kernel for its name, and is told that of a Mac; the modules ask the program `uname`, a stand-in.
 AS_MACOS = REPOSITORY / "tests/vm/as_macos.py"
 # Root is refused; in a user namespace it is somebody else who may still read what is root's.

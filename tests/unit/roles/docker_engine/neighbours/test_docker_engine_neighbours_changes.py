@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,18 @@ def test_an_untouched_host_has_no_difference(module: ModuleType, host: Host) -> 
 def test_our_own_context_may_change(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
     host.write(f"contexts/meta/{OURS}/meta.json", "{}")
+    assert not run_module(module, before=before).get("failed")
+
+
+def test_the_contexts_of_the_record_may_change_too(module: ModuleType, host: Host, state: Path) -> None:
+    """Setup may have made one of another name; an uninstall takes it away, and the record with it."""
+    folder = f"contexts/meta/{hashlib.sha256(b'work').hexdigest()}"
+    host.write(f"{folder}/meta.json", "{}")
+    state.mkdir()
+    (state / "record.json").write_text('{"version": 1, "contexts": [{"name": "work"}]}')
+    before = snapshot(module)
+    (host.docker / folder / "meta.json").unlink()
+    (state / "record.json").unlink()
     assert not run_module(module, before=before).get("failed")
 
 

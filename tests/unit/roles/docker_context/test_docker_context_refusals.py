@@ -1,0 +1,89 @@
+"""What is no docker context, or none of ours, is refused before docker runs; what docker says is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.unit.roles.conftest import Commands, run_module
+from tests.unit.roles.docker_context.contexts import STAND_IN, WANTED, picture, stored
+
+
+@pytest.mark.parametrize("name", ["default", "desktop-linux"])
+def test_dockers_own_names_are_refused(module: ModuleType, home: Path, name: str) -> None:
+    answer = run_module(module, **{**WANTED, "name": name})
+    assert answer["failure"] == "precondition"
+    assert name in answer["msg"]
+    assert picture(home) == {}
+
+
+HOSTILE = {
+    "name": ["no good", "--help", "-x", "a\nb", "a/../../b", "a\x1b[2J", "\u202eb", "a\0b", "$(id)", "a" * 3 + "{{ 7*7 }}"],
+    "endpoint": ["unix:///a,skip-tls-verify=true", "-x", "unix:///a b", "unix:///a\nb", 'unix:///"a"', "/run/x.sock", "unix:///\x1b[2J", "a\0b"],
+    "description": ["\x1b]0;x\x07", "a\nb", "\u202eb", "a\0b"],
+    "config_dir": ["relative", "-x", "/a\nb", "/a\0b"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [{}, {"check_mode": True}, {"preflight": True}], ids=str)
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in HOSTILE.items() for value in values])
+def test_what_docker_could_misread_is_refused_before_it_runs(
+    home: Path, commands: Commands, bare: ModuleType, key: str, value: str, how: dict[str, bool]
+) -> None:
+    commands.add("docker", STAND_IN, python=True)
+    answer = run_module(bare, **{**WANTED, key: value}, **how)
+    assert answer["failure"] == "precondition"
+    assert f"docker_context_{key}" in answer["msg"]
+    assert answer["msg"].isascii()
+    assert answer["msg"].isprintable()
+    assert commands.of("docker") == []
+    assert picture(home) == {}
+
+
+def test_the_preflight_makes_no_context_and_tells_of_none(bare: ModuleType, home: Path) -> None:
+    answer = run_module(bare, **WANTED, preflight=True)
+    assert not answer["changed"]
+    assert answer.actions == []
+    assert picture(home) == {}
+
+
+def test_a_user_of_no_possible_name_is_none(bare: ModuleType) -> None:
+    assert "There is no user" in run_module(bare, **WANTED, user="a\0b")["msg"]
+
+
+def test_no_cli(bare: ModuleType, home: Path) -> None:
+    assert run_module(bare, check_mode=True, **WANTED)["changed"]  # the plan takes none
+    answer = run_module(bare, **WANTED)
+    assert "no docker CLI" in answer["msg"]
+    assert "`sudo apt-get install" in answer["hint"]
+
+
+def test_the_program_set_aside_is_used(bare: ModuleType, home: Path, commands: Commands) -> None:
+    commands.add("docker.containai", STAND_IN, python=True)
+    assert run_module(bare, **WANTED)["changed"]
+    assert stored(home)[0] == WANTED["endpoint"]
+
+
+def test_a_cli_that_lies_is_found_out(bare: ModuleType, home: Path, commands: Commands) -> None:
+    commands.add("docker", "exit 0")
+    answer = run_module(bare, **WANTED)
+    assert "although docker reported success" in answer["msg"]
+
+
+def test_a_cli_that_fails_without_a_word(bare: ModuleType, home: Path, commands: Commands) -> None:
+    commands.add("docker", "exit 7")
+    assert "no reason given" in run_module(bare, **WANTED)["msg"]
+
+
+def test_settings_that_cannot_be_looked_at_are_said(bare: ModuleType, home: Path) -> None:
+    (home / ".docker").write_text("a file where a folder belongs")
+    answer = run_module(bare, **WANTED)
+    assert ".docker" in answer["msg"]
+
+
+def test_no_such_user(bare: ModuleType) -> None:
+    answer = run_module(bare, user="nobody-of-this-name", **WANTED)
+    assert answer["failure"] == "precondition"
+    assert "nobody-of-this-name" in answer["msg"]
