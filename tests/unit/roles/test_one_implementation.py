@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,16 @@ def test_no_code_stands_twice() -> None:
             if seen.setdefault(run, path) != path:
                 twice.append(f"{seen[run].name} and {path.name}: {run[0]}")
     assert twice == []
+
+
+@pytest.mark.parametrize("role", sorted(path.parent.name for path in ROLES.glob("*/library")))
+def test_an_example_brings_the_roles_whose_module_utils_it_needs(role: str) -> None:
+    """Ansible finds a role's module_utils from when the role is in the play."""
+    owners = {path.stem: path.parts[-3] for path in ROLES.glob("*/module_utils/*.py")}
+    sources = "".join(path.read_text() for path in (ROLES / role).glob("*/*.py"))
+    needed = {owners[name] for name in re.findall(r"\bcontainai_\w+", sources) if name in owners} - {role}
+    example = (ROLES / role / "README.md").read_text().split("```yaml")[1].split("```")[0]
+    named = set(re.findall(r"(?:name|role): (\w+)", example))
+    assert needed <= named
+    assert role in named
+
