@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import tarfile
@@ -11,7 +12,7 @@ import pytest
 
 from tests.hosts import host, paths
 from tests.system import snapshot
-from tests.system.box import Box
+from tests.system.box import Box, quoted
 
 # As docs/fleet.md names them.
 TAGS = re.findall(r"`(\w+)`", (paths.ROOT / "docs/fleet.md").read_text().split("**Tags**:")[1].split(". ")[0])
@@ -88,6 +89,27 @@ def test_what_the_playbooks_choose_is_no_setting(converged: Box, folder: str) ->
     for name in names:
         converged.cai("setup", "-e", name).expect(2, "no setting named", "did you mean")
     assert snapshot.difference(before, converged.snapshot()) == []
+
+
+def test_a_proxys_password_leaves_no_hash_that_others_read_and_goes_with_the_setting(converged: Box) -> None:
+    file = "/usr/local/libexec/containai/proxy.env"
+    proxy = quoted(docker_engine_proxy={"HTTPS_PROXY": "http://me:pw@proxy.invalid:3128"})
+    converged.setup(*proxy)
+    salt, _, content = converged.read(file).decode().partition("\n")
+    shown = converged.sh("cat /var/lib/containai/record.json /etc/systemd/system/containai-*")
+    assert hashlib.sha256(converged.read(file)).hexdigest() in shown
+    assert hashlib.sha256(content.encode()).hexdigest() not in shown
+    assert salt.split()[-1] not in shown
+    assert "changed" not in converged.setup(*proxy).out.replace("nothing had to be changed", "")
+    converged.cai("setup", "--dry-run", *proxy).expect(0, "nothing to change")  # without root's rights
+    plan = converged.cai("setup", "--dry-run", "--json").expect(0).document
+    assert {"verb": "remove", "what": file}.items() <= next(
+        one for one in plan["actions"] if one["what"] == file
+    ).items()
+    converged.setup()
+    assert not converged.ok(f"ls {file}")
+    assert file not in converged.sh("cat /var/lib/containai/record.json /etc/systemd/system/containai-docker.service")
+    converged.converged()
 
 
 def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(converged: Box, tmp_path: Path) -> None:

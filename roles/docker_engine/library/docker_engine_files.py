@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace, sha256
+from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
 from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
@@ -23,7 +24,9 @@ description:
   - The group is made where it is missing; the user is added to it and to no other.
 options:
   files: {type: list, elements: dict, required: true, description: "Files as {path, content, mode}; mode is a string such as C('0644').
-          C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from."}
+          C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from.
+          With C(secret: true) a line of salt is put before the content, and the hash tells of the salt, not of the content."}
+  absent: {type: list, elements: path, default: [], description: Files of ours that shall not be there any more.}
   data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
   group: {type: str, description: System group that may use the socket.}
   programs: {type: list, elements: path, default: [], description: "Programs that the files start. One that is missing is refused, but in check mode, where it is yet to come."}
@@ -41,7 +44,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: /etc/systemd/system/containai-docker.service}]}
-revision: {type: str, returned: always, description: hash of the files, sample: 1f0c2a9b7d3e}
+revision: {type: str, returned: always, description: hash of the files, sample: 1f0c2a9b7d3e-0c1d2e3f}
 notes: {type: list, elements: str, returned: when the user became a member, description: what the user has to do}
 """
 
@@ -68,6 +71,42 @@ def refuse_missing(module):
         )
 
 
+def shown(text):
+    return without_salt(mask(text))
+
+
+def salt(files):
+    """Put salt to the secret files; return the files, and what their revision tells of the secrets."""
+    public = [file for file in files if not file.get("secret")]
+    secret, tokens = [], []
+    for file in files:
+        if file.get("secret"):
+            text = file["content"]
+            try:
+                text = salted(text, read(file["path"]))
+                tokens.append(token(text))
+            except PermissionError:  # without root's rights: `place` says so, and what is there counts as right
+                tokens += [found for found in (token_of(read(unit["path"])) for unit in public) if found][:1]
+            secret.append({**file, "content": text})
+    return public + secret, tokens
+
+
+def drop(module, record, path, actions, diffs):
+    """Take away a file of ours that no setting asks for any more."""
+    if not os.path.lexists(path):
+        return
+    actions.append({"verb": "remove", "what": path})
+    try:
+        before = (read(path) or b"").decode("utf-8", "replace")
+    except PermissionError:
+        before = ""
+    diffs.append({"before_header": path, "after_header": path, "before": shown(before), "after": ""})
+    if not module.check_mode:
+        os.unlink(path)
+        record.data.get("files", {}).pop(path, None)
+        record.save()
+
+
 def place(module, record, file, content, actions, diffs):
     path, wanted, mode = file["path"], content.encode(), int(file["mode"], 8)
     try:
@@ -80,7 +119,7 @@ def place(module, record, file, content, actions, diffs):
         return
     actions.append({"verb": "create" if there is None else "change", "what": path})
     before = (there or b"").decode("utf-8", "replace")
-    diffs.append({"before_header": path, "after_header": path, "before": mask(before), "after": mask(content)})
+    diffs.append({"before_header": path, "after_header": path, "before": shown(before), "after": shown(content)})
     if module.check_mode:
         return
     record.note_file(path, there, wanted)
@@ -133,6 +172,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True},
+            "absent": {"type": "list", "elements": "path", "default": []},
             "data_root": {"type": "path"},
             "group": {"type": "str"},
             "user": {"type": "str"},
@@ -145,12 +185,15 @@ def main():
     actions, diffs, notes = [], [], []
     try:
         record = Record()
-        files = module.params["files"]
-        revision = sha256(json.dumps([[file["path"], file["content"]] for file in files]).encode())[:12]
+        files, tokens = salt(module.params["files"])
+        public = [[file["path"], file["content"]] for file in files if not file.get("secret")]
+        revision = "-".join([sha256(json.dumps(public).encode())[:12], *tokens])
         if module.params["data_root"]:
             claim(module, record, module.params["data_root"], actions)
         for file in files:
             place(module, record, file, file["content"].replace("@REVISION@", revision), actions, diffs)
+        for path in module.params["absent"]:
+            drop(module, record, path, actions, diffs)
         group, user = module.params["group"], module.params["user"]
         if group and admit(module, record, group, user, actions) and not module.check_mode:
             notes.append(f"{user} is now in the group {group}: log out and in again (or run `newgrp {group}`) to use the engine.")
