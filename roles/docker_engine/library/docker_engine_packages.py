@@ -144,12 +144,12 @@ def repository(module, params):
     return {KEYRING: key, SOURCES: "\n".join(lines).encode()}
 
 
-def missing_packages(source):
-    """Return the packages to install; nothing that is there is named, so nothing is upgraded."""
+def missing_packages(source, expected=False):
+    """Return the packages to install; nothing that is there is named, so nothing is upgraded. `expected`: the new lists will know of the CLI's package."""
     names = [package for program, package in TOOLS.items() if not shutil.which(program, path=PATH)]
     if not shutil.which("dockerd", path=PATH):
         names += ENGINE[source]
-    if not cli_works() and CLI[source] not in names and not os.path.exists(DIVERTED) and available(CLI[source]):
+    if not cli_works() and CLI[source] not in names and not os.path.exists(DIVERTED) and (expected or available(CLI[source])):
         names.append(CLI[source])
     return names
 
@@ -157,6 +157,15 @@ def missing_packages(source):
 def cli_works():
     """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
     return bool(shutil.which("docker", path=PATH)) or os.path.islink(DOCKER)
+
+
+def will_be_available(module):
+    """For a plan, which reads no new lists, where the host has none yet: whether they will know of a package for the CLI."""
+    source, host = module.params["source"], module.params["host"]
+    if not module.check_mode or source != "distro" or available(ENGINE[source][0]):
+        return False
+    number = host.get("version", "").partition(".")[0]
+    return host["distribution"] == "debian" and (not number.isdigit() or int(number) >= 13)  # testing has no number
 
 
 def available(package):
@@ -247,7 +256,7 @@ def converge(module):
     params = module.params
     record = Record()
     unfinished = record.unsettled("docker")
-    packages = missing_packages(params["source"])
+    packages = missing_packages(params["source"], will_be_available(module))
     need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))
     files = repository(module, params) if need_repository else {}
     stale = {path: data for path, data in files.items() if read(path) != data}

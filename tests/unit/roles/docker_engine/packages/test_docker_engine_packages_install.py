@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 from types import ModuleType
 
-from tests.unit.roles.conftest import Commands
-from tests.unit.roles.docker_engine.packages.runs import distro, installs
+import pytest
+
+from tests.unit.roles.conftest import Commands, run_module
+from tests.unit.roles.docker_engine.packages.runs import HOST, distro, installs
 
 
 def test_a_bare_host_gets_the_packages(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
@@ -48,6 +50,27 @@ def test_a_package_that_only_new_lists_know_comes_too(
     assert distro(module).actions == [("install", "docker.io"), ("install", "docker-cli")]
     assert installs(commands) == [["docker.io", "docker-cli"]]
     assert not distro(module)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted"),
+    [
+        ({"version": "13"}, ["docker.io", "docker-cli"]),
+        ({"version": ""}, ["docker.io", "docker-cli"]),
+        ({"version": "12"}, ["docker.io"]),
+        ({"version": "24.04", "distribution": "ubuntu"}, ["docker.io"]),
+    ],
+    ids=str,
+)
+def test_the_plan_without_any_lists_is_that_of_the_release(
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, release: dict[str, str], wanted: list[str]
+) -> None:
+    split = "docker-cli" in wanted
+    known = 'echo "Package: $3"; echo' if split else '[ "$3" = docker.io ] && echo "Package: $3" && echo'
+    commands.add("apt-cache", f"[ -e {tmp_path}/updated ] && {{ {known}; }}")
+    plan = run_module(module, check_mode=True, source="distro", host={**HOST, **release})
+    real = run_module(module, source="distro", host={**HOST, **release})
+    assert plan.actions == real.actions == [("install", name) for name in wanted]
 
 
 def test_a_second_time_asks_apt_nothing(module: ModuleType, host: Path, commands: Commands, recorded) -> None:
