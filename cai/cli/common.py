@@ -89,7 +89,12 @@ def perform(request: Request) -> Report:
     """Run the command's playbook on this machine, showing progress; return what it amounts to."""
     from cai import config, output, runner, sudo
 
-    platform = supported_platform()
+    try:
+        platform = supported_platform()
+    except CaiError as error:
+        if request.command != "doctor" or error.code != Exit.PRECONDITION:
+            raise
+        return _unsupported(request, error)
     playbook = content.playbook(request.command, platform.value)
     settings = config.gather(config.schema(content.root() / "roles"), folders.config_file(), request.extra)
     out = output.console(sys.stderr if request.as_json else sys.stdout)
@@ -109,6 +114,17 @@ def perform(request: Request) -> Report:
         with output.View(out, verbose=request.verbose, brief=request.read_only, progress=progress) as view:
             report = runner.run(job, view.show)
     report.context = _context(variables, platform)
+    return report
+
+
+def _unsupported(request: Request, error: CaiError) -> Report:
+    """Make the health report of a machine for which there is no playbook."""
+    from cai import events
+    from cai.report import Report
+
+    report = Report(request.command, platforms.detect().value, finished=True)
+    report.add(events.Finding("platform", "fail", error.message, error.hint, ""))
+    report.add(events.Failure("unsupported", error.message, "", error.hint, "", ""))
     return report
 
 

@@ -162,3 +162,14 @@ def test_an_invalid_daemon_json_is_refused_and_left(box: Box):
     box.write(FILE, "{}\n")
     box.setup()
     box.converged()
+
+
+@pytest.mark.parametrize(("dress", "found"), [("wsl1", "WSL2 is needed"), ("container", "This is a container")])
+def test_a_machine_that_cannot_carry_the_engine_has_a_finding(hosts, dress: str, found: str) -> None:
+    box: Box = hosts(f"no-{dress}", dress=dress)
+    done = box.cai("doctor").expect(3, "platform", found)
+    print(done.text)
+    (finding,) = box.cai("doctor", "--json").expect(3).document["findings"]
+    assert (finding["part"], finding["status"]) == ("platform", "fail")
+    assert found in finding["found"]
+    assert "`" in finding["hint"]

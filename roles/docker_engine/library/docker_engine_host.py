@@ -29,7 +29,7 @@ options:
   daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
   link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30)."}
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so, with its finding."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
   settings: {type: dict, default: {}, description: "Settings that end in units, in apt's sources or on a command line, by their names without C(docker_engine_);
              one that could be read there as something else is refused."}
@@ -266,9 +266,10 @@ def main():
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:
+        findings = [{"part": "platform", "status": "fail", "found": refusal.message, "hint": refusal.hint}] if module.params["report"] else []
         if module.params["report"] and refusal.failure == "precondition":  # the other parts are still worth a look
-            module.exit_json(changed=False, findings=[{"part": "platform", "status": "fail", "found": refusal.message, "hint": refusal.hint}])
-        module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure)
+            module.exit_json(changed=False, findings=findings)
+        module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure, findings=findings)
 
 
 if __name__ == "__main__":

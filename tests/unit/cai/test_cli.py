@@ -1,18 +1,23 @@
 """Every command explains itself, and nothing but messages and documented codes leaves cai."""
 
 import errno
+import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 
 from cai import cli
 from cai.cli import common
 from cai.errors import CaiError, Exit
 from cai.platforms import Platform
+
+ROOT = Path(__file__).resolve().parents[3]
 
 COMMANDS = sorted(cli.cli.commands)
 
@@ -144,6 +149,20 @@ def test_a_platform_without_a_playbook_is_refused(monkeypatch, capsys, kind, hin
     monkeypatch.setattr(common.platforms, "detect", lambda: kind)
     assert cli.run(["setup", "--dry-run"]) == Exit.PRECONDITION
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [Platform.WSL1, Platform.UNSUPPORTED])
+def test_a_platform_without_a_playbook_is_a_finding_of_doctor(monkeypatch, capsys, kind):
+    monkeypatch.setattr(common.platforms, "detect", lambda: kind)
+    assert cli.run(["doctor", "--json"]) == Exit.PRECONDITION
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads((ROOT / "cai/schemas/document.json").read_text()))
+    (finding,) = document["findings"]
+    assert (finding["part"], finding["status"]) == ("platform", "fail")
+    assert "needed" in finding["found"] or "needs" in finding["found"]
+    assert "`" in finding["hint"]
+    assert cli.run(["doctor"]) == Exit.PRECONDITION
+    assert "1 part of 1 must be mended" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,12 @@ def test_what_setup_would_refuse_is_a_finding(
 
 def test_an_unsupported_host_is_refused_in_a_report_too(module: ModuleType, machine: Machine) -> None:
     machine.kernel = "5.9.16"
-    assert look(module, machine, report=True)["failure"] == "unsupported"
+    answer = look(module, machine, report=True)
+    assert answer["failure"] == "unsupported"
+    assert answer["findings"] == [
+        {"part": "platform", "status": "fail", "found": answer["msg"], "hint": answer["hint"]}
+    ]
+    assert look(module, machine)["findings"] == []
 
 
 @pytest.mark.parametrize(("version", "hint"), [(WSL2, "`wsl --install"), (NATIVE, "`cai setup` on a machine")])
