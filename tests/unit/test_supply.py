@@ -22,9 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.unit.roles.conftest import REPOSITORY, load_module, utilities
+from tests.unit.roles.conftest import REPOSITORY, utilities
 
-deb = next(module for module in utilities() if module.__name__.endswith("containai_sysbox_deb"))
+deb, repository = (
+    next(module for module in utilities() if module.__name__.endswith(name))
+    for name in ("containai_sysbox_deb", "containai_docker_repository")
+)
 LOCK = REPOSITORY / "requirements" / "dev.txt"
 ENTRY = re.compile(
     r"^(?P<name>[a-z0-9._-]+)==(?P<version>[^ ]+)(?: ; (?P<marker>[^\\]+?))?(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n",
@@ -113,9 +116,8 @@ def test_a_server_that_nobody_vouches_for_is_refused(
     with pytest.raises(deb.Failure, match="certificate"):
         deb.fetch(url, digest, str(tmp_path / "downloads"))
     assert list((tmp_path / "downloads").iterdir()) == []
-    packages = load_module("docker_engine_packages")
-    with pytest.raises(packages.Failure, match="certificate"):
-        packages.fetch_key(url, "9" * 40)
+    with pytest.raises(repository.Failure, match="certificate"):
+        repository.fetch_key(url, "9" * 40)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # vouched for, as a company's own authority is
     assert deb.fetch(url, digest, str(tmp_path / "downloads"))
 

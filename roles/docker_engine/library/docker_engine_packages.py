@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import subprocess
 import time
-import urllib.request
 
-from ansible.module_utils import containai_apt, containai_apt_sources
+from ansible.module_utils import containai_apt
+from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_docker_repository import Failure
 from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_progress import followed
-from ansible.module_utils.containai_proxy import through, use
-from ansible.module_utils.containai_record import Record, digest, read, replace
+from ansible.module_utils.containai_proxy import use
+from ansible.module_utils.containai_record import Record, read, replace
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -61,14 +60,6 @@ SERVICES = ("docker.service", "docker.socket", "containerd.service")
 DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 MASKS = "/run/systemd/system"
-KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
-SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
-
-
-class Failure(Exception):
-    def __init__(self, message, hint, failure="failed"):
-        super().__init__(message)
-        self.told = {"msg": message, "hint": hint, "failure": failure}
 
 
 def run(argv, **more):
@@ -85,63 +76,6 @@ def tail(result, lines=6):
 
 def apt(params, *arguments):
     return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *arguments], params["progress"])
-
-
-def fetch_key(url, fingerprint):
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = answer.read(1 << 20)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Failure(
-            f"The key of Docker's repository could not be fetched from {url}{through(url)}: {error}.",
-            containai_apt.clock_hint(str(error)) or "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
-        ) from error
-    try:
-        found = primary_fingerprints(data)
-    except (ValueError, IndexError, OverflowError) as error:
-        raise Failure(f"{url} does not answer with an OpenPGP key.", "check the address in `docker_engine_apt_key_url`") from error
-    if found != [fingerprint.replace(" ", "").upper()]:
-        raise Failure(
-            f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.",
-            "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`",
-        )
-    return armored(data)
-
-
-def known(url, params):
-    """Whether the host has that repository with the pinned key already; one with another key is refused, since ours beside it would stop apt altogether."""
-    for path, components, key in containai_apt_sources.naming(url, params["host"]["codename"], SOURCES):
-        if not is_key(containai_apt_sources.key_bytes(key), params["apt_key_fingerprint"]) or "stable" not in components:
-            named = f"with the key {key.split()[0]}" if key and "\n" not in key else "with a key of its own" if key else "without Signed-By"
-            raise Failure(
-                f"{path} names Docker's repository {named}; needed is its component stable with the key {params['apt_key_fingerprint']}, or no entry.",
-                f"look at it with `cat {path}` and take the entry out, or use the distribution's Docker: `cai setup -e docker_engine_source=distro`",
-                "precondition",
-            )
-        return True
-    return False
-
-
-def repository(module, params):
-    """Return the two files of Docker's repository: {path: wanted bytes}; the key is fetched where it is not there yet."""
-    host = params["host"]
-    place = {name: params[name].replace("{distribution}", host["distribution"]) for name in ("apt_url", "apt_key_url")}
-    if known(place["apt_url"], params):
-        return {}
-    key = read(KEYRING)
-    if not is_key(key, params["apt_key_fingerprint"]):
-        key = b"" if module.check_mode else fetch_key(place["apt_key_url"], params["apt_key_fingerprint"])
-    lines = [
-        "# Made by cai.",
-        "Types: deb",
-        f"URIs: {place['apt_url']}",
-        f"Suites: {host['codename']}",
-        "Components: stable",
-        f"Architectures: {host['architecture']}",
-        f"Signed-By: {KEYRING}",
-        "",
-    ]
-    return {KEYRING: key, SOURCES: "\n".join(lines).encode()}
 
 
 def missing_packages(source, expected=False):
@@ -232,24 +166,10 @@ def apt_install(packages, record, params):
         detail = tail(result) if updated.returncode == 0 else f"{tail(updated)}\n{tail(result)}"
         held = containai_apt.holder()
         hint = containai_apt.hint(held, detail)
-        if updated.returncode != 0 and give_back(record) and not held:
+        if updated.returncode != 0 and repository.give_back(record) and not held:
             hint += "; where it is Docker's repository that fails: `cai setup -e docker_engine_source=distro`"
         raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", hint)
     return packages
-
-
-def give_back(record):
-    """Put back what stood at the two files of Docker's repository: one that apt cannot use stops apt altogether. Return whether ours was there."""
-    entries = {path: record.data.get("files", {}).get(path) for path in (SOURCES, KEYRING)}
-    for path, entry in entries.items():
-        if entry is None or digest(read(path)) != entry["after"]:
-            continue
-        before = read(entry["backup"]) if entry["backup"] else None
-        if before is not None:
-            replace(path, before)
-        elif entry["before"] is None and os.path.exists(path):
-            os.unlink(path)
-    return entries[SOURCES] is not None
 
 
 def converge(module):
@@ -258,12 +178,19 @@ def converge(module):
     unfinished = record.unsettled("docker")
     packages = missing_packages(params["source"], will_be_available(module))
     need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))
-    files = repository(module, params) if need_repository else {}
+    files = repository.files(params, module.check_mode) if need_repository else {}
     stale = {path: data for path, data in files.items() if read(path) != data}
     actions = [{"verb": "create" if read(path) is None else "change", "what": path} for path in stale]
     diff = (
-        [{"before_header": SOURCES, "after_header": SOURCES, "before": (read(SOURCES) or b"").decode(), "after": stale[SOURCES].decode()}]
-        if SOURCES in stale
+        [
+            {
+                "before_header": repository.SOURCES,
+                "after_header": repository.SOURCES,
+                "before": (read(repository.SOURCES) or b"").decode(),
+                "after": stale[repository.SOURCES].decode(),
+            }
+        ]
+        if repository.SOURCES in stale
         else []
     )
     if not module.check_mode:

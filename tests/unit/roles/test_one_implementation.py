@@ -71,4 +71,3 @@ def test_an_example_brings_the_roles_whose_module_utils_it_needs(role: str) -> N
     named = set(re.findall(r"(?:name|role): (\w+)", example))
     assert needed <= named
     assert role in named
-

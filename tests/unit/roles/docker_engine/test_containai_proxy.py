@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils import containai_proxy as proxy
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
@@ -56,8 +57,8 @@ def test_a_proxy_is_named_without_its_password(address: str) -> None:
 def test_the_key_and_apt_go_through_the_proxy(commands: Commands) -> None:
     module = load_module("docker_engine_packages")
     proxy.use(json.dumps({"HTTP_PROXY": f"http://me:sesame@{CLOSED}"}))
-    with pytest.raises(module.Failure, match=f"through the proxy {CLOSED}: .*refused") as failure:
-        module.fetch_key("http://mirror.invalid/gpg", "A" * 40)
+    with pytest.raises(repository.Failure, match=f"through the proxy {CLOSED}: .*refused") as failure:
+        repository.fetch_key("http://mirror.invalid/gpg", "A" * 40)
     assert "sesame" not in str(failure.value)
     commands.add("apt-get", 'printf "%s" "$http_proxy"')
     assert module.apt({"apt_wait": 1, "progress": ""}, "update").stdout == f"http://me:sesame@{CLOSED}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_apt_sources
+from ansible.module_utils import containai_apt_sources, containai_docker_repository
 
 from tests.unit.roles.conftest import SEARCH, Commands, load_module
 
@@ -23,8 +23,10 @@ def module(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     loaded = load_module("docker_engine_packages")
     monkeypatch.setattr(loaded, "PATH", commands.path)
     monkeypatch.setattr(containai_apt_sources, "APT", str(tmp_path))
-    monkeypatch.setattr(loaded, "KEYRING", str(tmp_path / "keyrings" / "containai-docker.gpg"))
-    monkeypatch.setattr(loaded, "SOURCES", str(tmp_path / "sources.list.d" / "containai-docker.sources"))
+    monkeypatch.setattr(containai_docker_repository, "KEYRING", str(tmp_path / "keyrings" / "containai-docker.gpg"))
+    monkeypatch.setattr(
+        containai_docker_repository, "SOURCES", str(tmp_path / "sources.list.d" / "containai-docker.sources")
+    )
     return loaded
 
 

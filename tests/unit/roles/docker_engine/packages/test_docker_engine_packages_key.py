@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_docker_repository as repository
+from ansible.module_utils.containai_openpgp import primary_fingerprints
 
 from tests.unit.roles.conftest import Commands
 from tests.unit.roles.docker_engine.packages.runs import docker, fingerprint, key_file
@@ -19,14 +21,14 @@ def test_the_fingerprint_is_what_gpg_says(
     module: ModuleType, gnupg: Callable[..., bytes], name: str, form: list[str]
 ) -> None:
     data = gnupg(*form, "--export", f"{name}@example.org")
-    assert module.primary_fingerprints(data) == [fingerprint(gnupg, name)]
+    assert primary_fingerprints(data) == [fingerprint(gnupg, name)]
     if form:
-        assert module.primary_fingerprints(data.replace(b"\n", b"\r\n")) == [fingerprint(gnupg, name)]
+        assert primary_fingerprints(data.replace(b"\n", b"\r\n")) == [fingerprint(gnupg, name)]
 
 
 def test_a_subkey_is_no_key_of_its_own(module: ModuleType, gnupg: Callable[..., bytes]) -> None:
     gnupg("--passphrase", "", "--quick-add-key", fingerprint(gnupg, "one"), "rsa2048", "encr", "never")
-    assert module.primary_fingerprints(gnupg("--export", "one@example.org")) == [fingerprint(gnupg, "one")]
+    assert primary_fingerprints(gnupg("--export", "one@example.org")) == [fingerprint(gnupg, "one")]
 
 
 def refused_key(module: ModuleType, tmp_path: Path, commands: Commands, data: bytes, wanted: str) -> str:
@@ -86,15 +88,17 @@ def test_a_damaged_keyring_is_fetched_again(
     module: ModuleType, host: Path, gnupg: Callable[..., bytes], tmp_path: Path, damage: bytes
 ) -> None:
     data = gnupg("--export", "one@example.org")
-    Path(module.KEYRING).parent.mkdir()
-    Path(module.KEYRING).write_bytes(damage)
+    Path(repository.KEYRING).parent.mkdir()
+    Path(repository.KEYRING).write_bytes(damage)
     answer = docker(module, key_file(tmp_path, data), fingerprint(gnupg, "one"))
-    assert ("change", module.KEYRING) in answer.actions
-    assert Path(module.KEYRING).read_bytes() == gnupg("--export", "one@example.org")  # binary: apt tells by the name
+    assert ("change", repository.KEYRING) in answer.actions
+    assert Path(repository.KEYRING).read_bytes() == gnupg(
+        "--export", "one@example.org"
+    )  # binary: apt tells by the name
 
 
 def test_armor_is_the_same_key(module: ModuleType) -> None:
     packets = b"\xc6\x03\x04ab"
     text = base64.b64encode(packets).decode()
     block = f"-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: x\n\n{text}\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
-    assert module.primary_fingerprints(block.encode()) == module.primary_fingerprints(packets)
+    assert primary_fingerprints(block.encode()) == primary_fingerprints(packets)

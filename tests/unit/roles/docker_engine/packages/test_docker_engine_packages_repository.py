@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_docker_repository as repository
 
 from tests.unit.roles.conftest import Commands
 from tests.unit.roles.docker_engine.packages.runs import docker, fingerprint, installs, key_file
@@ -30,14 +31,16 @@ def test_the_repository_is_set_up_with_its_key(
     answer = docker(module, url, spaced)
     assert plan["actions"] == answer["actions"]
     assert plan["diff"] == answer["diff"]
-    assert Path(module.KEYRING).read_bytes() == gnupg("--export", "one@example.org")  # binary: apt tells by the name
-    lines = Path(module.SOURCES).read_text().splitlines()
+    assert Path(repository.KEYRING).read_bytes() == gnupg(
+        "--export", "one@example.org"
+    )  # binary: apt tells by the name
+    lines = Path(repository.SOURCES).read_text().splitlines()
     assert "URIs: https://mirror.example.org/linux/debian" in lines
     assert "Suites: trixie" in lines
     assert "Architectures: amd64" in lines
-    assert f"Signed-By: {module.KEYRING}" in lines
+    assert f"Signed-By: {repository.KEYRING}" in lines
     assert installs(commands) == [["docker-ce", "docker-ce-cli", "containerd.io"]]
-    assert set(recorded()["files"]) == {module.KEYRING, module.SOURCES}
+    assert set(recorded()["files"]) == {repository.KEYRING, repository.SOURCES}
     assert not docker(module, "file:///nowhere", wanted)["changed"]  # the key is not fetched again
 
 
@@ -125,12 +128,12 @@ def test_a_repository_that_apt_cannot_use_is_taken_out_again(
     answer = docker(module, url, wanted)
     assert "could not be read" in answer["msg"]
     assert "`cai setup -e docker_engine_source=distro`" in answer["hint"]
-    assert not Path(module.SOURCES).exists()
-    assert not Path(module.KEYRING).exists()
+    assert not Path(repository.SOURCES).exists()
+    assert not Path(repository.KEYRING).exists()
     (tmp_path / "unreadable").unlink()
     (tmp_path / "broken").unlink()
     assert docker(module, url, wanted)["changed"]
-    assert Path(module.SOURCES).exists()
+    assert Path(repository.SOURCES).exists()
 
 
 def test_no_key_where_it_should_be_is_said(module: ModuleType, host: Path, tmp_path: Path, commands: Commands) -> None:
