@@ -17,13 +17,12 @@ from ansible.module_utils.containai_sysbox_deb import (
     fetch,
     install,
     installed,
-    newer,
     purge,
     remains,
     sweep,
 )
-from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl
-from ansible.module_utils.containai_sysbox_rules import OTHER_SOCKET, check_file, check_settings, check_sum, live, refuse_live, refuse_removal
+from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, wake
+from ansible.module_utils.containai_sysbox_rules import OTHER_SOCKET, check_file, check_settings, check_sum, decide, live, refuse_live, refuse_removal
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -71,22 +70,6 @@ DOWNLOADS = "/var/lib/containai/downloads"
 
 def drop_in(path):
     return f"# Made by cai: sysbox-mgr asks Docker about its containers, and the default socket may be another engine's.\n[Service]\nEnvironment=DOCKER_HOST=unix://{path}\n"
-
-
-def decide(params, current, finished):
-    """Return what to do with the package: install, upgrade, downgrade, repair or nothing; and a warning."""
-    wanted = params["version"]
-    if current is None:
-        return "install", None
-    if not finished:
-        return "repair", None
-    if current == wanted:
-        return None, None
-    if newer(current, wanted):
-        if params["downgrade"]:
-            return "downgrade", None
-        return None, f"Sysbox {current} is installed, which is newer than {wanted}; it stays. To go back on purpose: `-e sysbox_downgrade=true`."
-    return "upgrade", None
 
 
 def check_step(params, current, step):
@@ -167,20 +150,6 @@ def apply(module, step, there, wanted, sleeping):
     elif wanted is not None and not live([params["socket"], OTHER_SOCKET]):
         systemctl("restart", "sysbox.service")
     wake(sleeping or idle_units())
-
-
-def wake(sleeping):
-    if not sleeping:
-        return
-    systemctl("reset-failed", *UNITS)
-    systemctl("enable", *UNITS)
-    # The three are bound to one another: whichever stopped, all are started anew.
-    result = systemctl("restart", "sysbox.service")
-    if result.returncode != 0 or idle_units():
-        raise Failure(
-            f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).",
-            "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`",
-        )
 
 
 def report(params):

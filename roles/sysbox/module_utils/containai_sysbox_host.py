@@ -8,7 +8,7 @@ import subprocess
 
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_record import read, replace
-from ansible.module_utils.containai_sysbox_deb import PATH
+from ansible.module_utils.containai_sysbox_deb import PATH, Failure
 
 UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
 SUBIDS = ("/etc/subuid", "/etc/subgid")
@@ -38,6 +38,20 @@ def idle_units():
     if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
         return list(UNITS)
     return [unit for unit in UNITS if systemctl("is-active", "--quiet", unit).returncode != 0]
+
+
+def wake(sleeping):
+    if not sleeping:
+        return
+    systemctl("reset-failed", *UNITS)
+    systemctl("enable", *UNITS)
+    # The three are bound to one another: whichever stopped, all are started anew.
+    result = systemctl("restart", "sysbox.service")
+    if result.returncode != 0 or idle_units():
+        raise Failure(
+            f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).",
+            "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`",
+        )
 
 
 def single_subid_line():

@@ -8,7 +8,7 @@ import stat
 from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.containai_settings import SettingError, check
-from ansible.module_utils.containai_sysbox_deb import Failure
+from ansible.module_utils.containai_sysbox_deb import Failure, newer
 from ansible.module_utils.containai_sysbox_host import sysbox_containers
 
 OTHER_SOCKET = "/var/run/docker.sock"
@@ -32,6 +32,22 @@ def check_settings(params):
             'write the path from the root on, such as `cai setup -e sysbox_deb="$HOME/sysbox.deb"`',
             "precondition",
         )
+
+
+def decide(params, current, finished):
+    """Return what to do with the package: install, upgrade, downgrade, repair or nothing; and a warning."""
+    wanted = params["version"]
+    if current is None:
+        return "install", None
+    if not finished:
+        return "repair", None
+    if current == wanted:
+        return None, None
+    if newer(current, wanted):
+        if params["downgrade"]:
+            return "downgrade", None
+        return None, f"Sysbox {current} is installed, which is newer than {wanted}; it stays. To go back on purpose: `-e sysbox_downgrade=true`."
+    return "upgrade", None
 
 
 def check_sum(params):
