@@ -125,15 +125,15 @@ def install(packages, record, params):
         run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", DOCKER])
     masks = [os.path.join(MASKS, name) for name in quiet]
     try:
-        for mask in masks:
-            if not os.path.lexists(mask):
-                os.symlink("/dev/null", mask)
+        for path in masks:
+            if not os.path.lexists(path):
+                os.symlink("/dev/null", path)
         run(["systemctl", "daemon-reload"])
         installed = apt_install(packages, record, params)
     finally:
-        for mask in masks:
-            if os.path.islink(mask):
-                os.unlink(mask)
+        for path in masks:
+            if os.path.islink(path):
+                os.unlink(path)
         run(["systemctl", "daemon-reload"])
     rest(quiet)
     record.settle("docker")

@@ -23,6 +23,7 @@ from ansible.module_utils.containai_engine_state import (
     unit_state,
 )
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -93,7 +94,7 @@ def journal(*units):
 
 def fail(module, what, hint):
     units = [module.params["unit"], *module.params["helpers"]]
-    module.fail_json(msg=f"{what}\n{journal(*units)}".strip(), hint=hint, failure="failed")
+    module.fail_json(msg=mask(f"{what}\n{journal(*units)}".strip()), hint=hint, failure="failed")
 
 
 def act(module, verbs):

@@ -10,6 +10,7 @@ from ansible.module_utils import containai_apt, containai_apt_sources
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
 from ansible.module_utils.containai_proxy import through
 from ansible.module_utils.containai_record import digest, read, replace
+from ansible.module_utils.containai_secrets import mask
 
 KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
@@ -18,7 +19,7 @@ SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
 class Failure(Exception):
     def __init__(self, message, hint, failure="failed"):
         super().__init__(message)
-        self.told = {"msg": message, "hint": hint, "failure": failure}
+        self.told = {"msg": mask(message), "hint": hint, "failure": failure}
 
 
 def fetch_key(url, fingerprint):

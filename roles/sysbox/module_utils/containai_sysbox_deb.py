@@ -17,6 +17,7 @@ import urllib.request
 from ansible.module_utils import containai_apt
 from ansible.module_utils.containai_progress import followed, size, tell
 from ansible.module_utils.containai_proxy import through
+from ansible.module_utils.containai_secrets import mask
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
@@ -36,7 +37,7 @@ class Failure(Exception):
 
     def __init__(self, message, hint, failure="failed"):
         super().__init__(message)
-        self.message, self.hint, self.failure = message, hint, failure
+        self.message, self.hint, self.failure = mask(message), hint, failure  # it holds addresses, and what apt said
 
 
 def run(argv, **more):

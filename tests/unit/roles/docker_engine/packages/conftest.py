@@ -59,7 +59,7 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
 esac
 ls {masks} >>{tmp_path}/masked
 for word; do case $word in
-docker.io|docker-ce) [ -e {tmp_path}/broken ] && {{ echo "E: Unable to locate package $word" >&2; exit 100; }}
+docker.io|docker-ce) [ -e {tmp_path}/broken ] && {{ echo "W: Failed to fetch x  Could not connect to http://me:geheim@proxy:3128" >&2; echo "E: Unable to locate package $word" >&2; exit 100; }}
   echo $word >>{packages}; : >{commands.path}/dockerd; : >{commands.path}/containerd
   chmod +x {commands.path}/dockerd {commands.path}/containerd
   : >{units}/docker.service; : >{units}/docker.socket; : >{units}/containerd.service;;

@@ -135,6 +135,7 @@ def test_apts_word_is_passed_on_and_no_mask_stays(
     answer = distro(module)
     assert answer["failure"] == "failed"
     assert "E: Unable to locate package docker.io" in answer["msg"]
+    assert "Could not connect to http://***@proxy:3128" in answer["msg"]  # what a log or a bug report would hand on
     assert "`sudo apt-get" in answer["hint"]
     assert list((tmp_path / "masks").iterdir()) == []
     assert "docker" in recorded()["installing"]

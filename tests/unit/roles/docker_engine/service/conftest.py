@@ -19,7 +19,9 @@ def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("docker_engine_service")
     monkeypatch.setattr(containai_engine_state, "PATH", commands.path)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    commands.add("journalctl", "printf 'dockerd: \\033[31mfailed to start daemon\\033[0m\\n'")
+    commands.add(
+        "journalctl", "printf 'dockerd: \\033[31mfailed to start daemon\\033[0m\\nproxy http://me:geheim@proxy:3128\\n'"
+    )
     return loaded
 
 

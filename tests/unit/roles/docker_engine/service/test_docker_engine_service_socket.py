@@ -21,6 +21,7 @@ def test_a_dead_socket_takes_a_restart(module: ModuleType, service: Service) -> 
     assert answer["failure"] == "failed"
     assert "does not answer" in answer["msg"]
     assert "failed to start daemon" in answer["msg"]
+    assert "proxy http://***@proxy:3128" in answer["msg"]
     assert "\x1b" not in answer["msg"]
     service.info = alive
     assert not run_module(module, **service.parameters)["changed"]

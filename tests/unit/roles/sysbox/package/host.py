@@ -25,7 +25,7 @@ case " $* " in
 *" update "*) exit 0;;
 *" purge "*) rm -f {there}; exit 0;;
 esac
-[ ! -e {broken} ] || {{ echo "E: dpkg was interrupted" >&2; exit 100; }}
+[ ! -e {broken} ] || {{ echo "W: Could not connect to http://me:geheim@proxy:3128" >&2; echo "E: dpkg was interrupted" >&2; exit 100; }}
 for word; do :; done
 while read -r key value; do [ "$key" != Version: ] || printf '%s install ok installed\\n' "$value" >{there}; done <"$word"
 : >{active}"""

@@ -90,6 +90,7 @@ def test_apts_word_is_passed_on_and_apt_left_able_to_work(
     host.broken.touch()
     answer = run_module(module, **parameters)
     assert "E: dpkg was interrupted" in answer["msg"]
+    assert "Could not connect to http://***@proxy:3128" in answer["msg"]
     assert "`sudo apt-get" in answer["hint"]
     assert ["dpkg", "--configure", "-a"] in host.commands.calls
     assert list((tmp_path / "run").iterdir()) == []
