@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from cai.report import Report
 
 NEXT_COMMAND = "docker --context {context} run --rm -it --runtime=sysbox-runc ubuntu:24.04"
-_DONE = {
+# A plan's verb, and the word for it when it is done.
+DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
     "stop": "stopped", "enable": "enabled", "reload": "reloaded", "remove": "removed", "leave": "left",
     "check": "checked",
@@ -48,11 +49,11 @@ def _headline(out: Console, text: str, style: str = "bold") -> None:
 
 def summary(out: Console, report: Report) -> None:
     """Say what was done, how long it took, what to know, and what to type next."""
-    done = [action for action in report.actions if action.verb not in ("leave", "check")]
+    done = [action for _, actions in _by_component(report) for action in actions if action.verb != "check"]
     if done:
         out.print(styled("\nDone", "bold"))
     for action in done:
-        _action(out, action, _DONE.get(action.verb, action.verb))
+        _action(out, action, DONE.get(action.verb, action.verb))
     if report.command == "uninstall":
         verdict, rest = "Removed" if report.changed else "Nothing was left to remove", ""
     else:
@@ -66,6 +67,12 @@ def summary(out: Console, report: Report) -> None:
     if report.command == "setup":
         out.print("Start a Sysbox container:", soft_wrap=True)
         out.print(styled(f"  {NEXT_COMMAND.format(context=line(report.context))}", "cyan"), soft_wrap=True)
+
+
+def _by_component(report: Report) -> list[tuple[str, list[Action]]]:
+    """Order the actions as both a plan and the summary of its run have them: one is read beside the other."""
+    roles = dict.fromkeys(action.role for action in report.actions)
+    return [(role, [action for action in report.actions if action.role == role]) for role in roles]
 
 
 def _action(out: Console, action: Action, word: str) -> None:
@@ -89,11 +96,10 @@ def plan(out: Console, report: Report) -> None:
         out.print()
     title = Platform(report.platform).title
     _headline(out, f"Plan of `cai {report.command}` ({title}); nothing has been changed.")
-    for role in dict.fromkeys(action.role for action in report.actions):
+    for role, actions in _by_component(report):
         out.print(styled(f"\n{component(role)}", "bold"))
-        for action in report.actions:
-            if action.role == role:
-                _action(out, action, f"would {action.verb}")
+        for action in actions:
+            _action(out, action, f"would {action.verb}")
     for gate in report.gates:
         out.print()
         _say(out, _VERDICTS[gate.verdict] + (f"; {gate.found}" if gate.found else ""), 6, label="Gate: ", style="bold")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.system import snapshot
 from tests.system.box import Box
+from tests.system.plans import as_planned
 
 FILE = "/etc/docker/daemon.json"
 MINE = '{\n   "debug":   false\n}\n'
@@ -29,20 +30,16 @@ def test_without_a_terminal_it_wants_yes(box: Box, pristine):
 
 
 def test_where_nothing_is_there_is_nothing_to_remove(box: Box, pristine):
-    done = box.cai("uninstall", "--yes").expect(0)
-    print(done.text)
+    as_planned(box, "uninstall")
     assert snapshot.difference(pristine, box.snapshot()) == []
 
 
 def test_setup_and_uninstall_give_back_the_state_before(box: Box, pristine):
-    box.setup()
+    as_planned(box, "setup")
     box.start_sysbox_container("agent")
-    plan = box.cai("uninstall", "--dry-run", "--purge")
-    print(plan.text)
-    plan.expect(0, "would remove", "Plan: ")
+    box.cai("uninstall", "--dry-run", "--purge").expect(0, "would remove", "Plan: ")
     assert box.docker("ps -q --filter name=agent").out.strip(), "a dry run stopped a container"
-    done = box.cai("uninstall", "--yes", "--purge").expect(0, "Removed")
-    print(done.text)
+    as_planned(box, "uninstall", "--purge").expect(0, "Removed")
     difference = snapshot.difference(pristine, box.snapshot())
     print(f"{len(pristine)} paths before; differences:", *(difference or ["none"]), sep="\n  ")
     assert difference == []
@@ -74,12 +71,11 @@ def test_again_on_a_terminal_with_a_question(box: Box, pristine):
 def test_data_stays_without_purge_and_is_there_after_the_next_setup(box: Box, pristine):
     box.setup()
     box.start_sysbox_container("agent")
-    done = box.cai("uninstall", "--yes").expect(0, "/var/lib/docker-containai stays", "--purge")
-    print(done.text)
+    as_planned(box, "uninstall").expect(0, "/var/lib/docker-containai stays", "--purge")
     box.setup()
     assert "agent" in box.docker("ps -a --format '{{.Names}}'").expect(0).out
     box.docker("start agent").expect(0)
-    box.cai("uninstall", "--yes", "--purge").expect(0)
+    as_planned(box, "uninstall", "--purge")
     assert snapshot.difference(pristine, box.snapshot()) == []
 
 
@@ -87,8 +83,8 @@ def test_data_stays_without_purge_and_is_there_after_the_next_setup(box: Box, pr
 def test_a_daemon_json_that_was_there_comes_back_byte_for_byte(box: Box, pristine):
     box.write(FILE, MINE, 0o640)
     before = box.snapshot()
-    box.setup()
-    box.cai("uninstall", "--yes", "--purge").expect(0)
+    as_planned(box, "setup")
+    as_planned(box, "uninstall", "--purge")
     assert box.read(FILE) == MINE.encode()
     assert snapshot.difference(before, box.snapshot()) == []
 
@@ -100,8 +96,7 @@ def test_what_was_edited_since_stays_and_is_said(box: Box, pristine):
     box.write(FILE, edited, 0o640)
     unit = "/etc/systemd/system/containai-docker.service"
     box.sh(f"echo '# mine' >> {unit}")
-    done = box.cai("uninstall", "--yes", "--purge").expect(0, unit, "edited since")
-    print(done.text)
+    as_planned(box, "uninstall", "--purge").expect(0, unit, "edited since")
     assert box.read(FILE).decode() == MINE.replace("false", "true")
     assert box.sh(f"tail -n 1 {unit}") == "# mine"
     box.sh(f"rm {unit} && systemctl daemon-reload && rm -r /etc/docker")

@@ -135,7 +135,8 @@ def claim(module, record, data_root, actions):
         record.note("data_roots", data_root)
         record.save()
     marker = os.path.join(data_root, MARKER)
-    if os.path.lexists(marker) or is_shared(data_root) or (noted and not os.access(data_root, os.X_OK)):
+    # One that this user may not look into is an engine's, and has the mark.
+    if os.path.lexists(marker) or is_shared(data_root) or (os.path.isdir(data_root) and not os.access(data_root, os.X_OK)):
         return
     actions.append({"verb": "create", "what": marker})
     if not module.check_mode:

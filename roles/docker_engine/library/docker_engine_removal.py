@@ -26,7 +26,7 @@ description:
 options:
   data_root: {type: path, required: true, description: The engine's data.}
   purge: {type: bool, default: false, description: Remove the data too.}
-  daemon_json: {type: path, default: /etc/docker/daemon.json, description: "Not told in check mode: the step before, which takes the runtime out, told it."}
+  daemon_json: {type: path, default: /etc/docker/daemon.json, description: "Left alone: the step before, which takes the runtime out, gave it back."}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
 attributes:
   check_mode: {support: full}
@@ -100,7 +100,7 @@ class Removal:
         if entry.get("before") not in (None, digest(before)):
             self.notes.append(f"{path} is left as it is: what stood there before setup is not in {entry.get('backup')} any more.")
             return
-        if now == before or (self.dry and path == self.module.params["daemon_json"]):  # the step that takes the runtime out has told it
+        if now == before:
             return
         self.did("remove" if before is None else "change", path)
         texts = [mask((data or b"").decode("utf-8", "replace")) for data in (now, before)]
@@ -135,7 +135,7 @@ class Removal:
             run("dpkg", "--configure", "-a")  # mends what an interrupted dpkg left; without that there is nothing to do
             result = run(*SHELTERED, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={self.module.params['apt_wait']}", "purge", "--yes", *ours)
             if result.returncode != 0:
-                lines = "\n".join(result.stderr.strip().splitlines()[-4:])
+                lines = mask("\n".join(result.stderr.strip().splitlines()[-4:]))
                 self.module.fail_json(
                     msg=f"apt could not remove {' '.join(ours)}:\n{lines}", hint="run `sudo dpkg --configure -a`, then `cai uninstall` again", failure="failed"
                 )
@@ -228,7 +228,8 @@ def main():
         removal.load()
         data_roots = removal.data_roots()
         for path, entry in sorted(removal.record.data.get("files", {}).items()):
-            removal.give_back_file(path, entry)
+            if path != module.params["daemon_json"]:
+                removal.give_back_file(path, entry)
         removal.remove_packages()
         removal.remove_accounts()
         for data_root in data_roots:

@@ -90,6 +90,16 @@ def bytes_before_setup(path, now):
     return without_runtime(now, NAME)
 
 
+def foreseen(path, state):
+    """The verb of what root will do to a file that this user may not read, as far as the record tells; None for nothing."""
+    entry = Record().data.get("files", {}).get(path)
+    if state == "present":
+        return None if entry else "change"
+    if entry is None:
+        return None
+    return "remove" if entry["before"] is None else "change"
+
+
 def refuse(module, message):
     path = module.params["path"]
     module.fail_json(
@@ -138,8 +148,10 @@ def main():
     except DaemonJsonError as error:
         refuse(module, str(error))
     except PermissionError:
-        module.warn(f"{path} cannot be read without root rights; the run itself will add the runtime where it is missing.")
-        module.exit_json(changed=False, actions=[])
+        what = "add the runtime where it is missing" if module.params["state"] == "present" else "take the runtime out"
+        module.warn(f"{path} cannot be read without root rights; the run itself will {what}.")
+        verb = foreseen(path, module.params["state"])
+        module.exit_json(changed=bool(verb), actions=[{"verb": verb, "what": f"{path}: runtimes.{NAME}"}] if verb else [])
     except OSError as error:
         at_fault = error.filename or path
         if at_fault != path:  # the record, which is damaged: not the user's file

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,24 @@ def test_golden(scenario, page, width, terminal):
     if os.environ.get("CAI_UPDATE_GOLDEN"):
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+def test_a_summary_has_the_order_of_its_plan():
+    """Uninstall stops the engine, removes Sysbox, and takes the engine away: of one component, and not in one go."""
+    report = Report("uninstall", "wsl2", True)
+    for role, verb, what in (
+        ("docker_engine", "stop", "A"),
+        ("sysbox", "remove", "B"),
+        ("docker_engine", "leave", "C"),
+    ):
+        report.add(events.Action(verb, what, role))
+    shown = {}
+    for page in (output.plan, output.summary):
+        out = output.console(io.StringIO(), width=80)
+        page(out, report)
+        shown[page] = re.findall(r"^  (?:would )?(\w+) +([A-C])$", out.file.getvalue(), re.MULTILINE)
+    assert shown[output.plan] == [("stop", "A"), ("leave", "C"), ("remove", "B")]
+    assert shown[output.summary] == [("stopped", "A"), ("left", "C"), ("removed", "B")]
 
 
 def test_piped_lines_are_the_same_at_any_width():

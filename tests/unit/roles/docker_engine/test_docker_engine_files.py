@@ -147,6 +147,16 @@ def test_the_data_root_is_marked_once(module: ModuleType, tmp_path: Path, record
     assert run_module(module, files=files(tmp_path), data_root=str(root)).actions == []
 
 
+def test_a_dry_run_by_who_may_not_look_into_the_data_root_tells_no_new_mark(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that an uninstall left: they have the mark, and the record that knew of them is gone."""
+    root = tmp_path / "data"
+    root.mkdir(0o710)
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != str(root))
+    assert run_module(module, check_mode=True, files=files(tmp_path)[:0], data_root=str(root)).actions == []
+
+
 def test_a_data_root_with_files_of_others_gets_no_mark(module: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "data" / "photos").mkdir(parents=True)
     assert not run_module(module, files=[], data_root=str(tmp_path / "data"))["changed"]

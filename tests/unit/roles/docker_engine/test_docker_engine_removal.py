@@ -43,7 +43,7 @@ class Host:
     def plan(self, code: int = 0) -> None:
         script = f"needs = {self.needs!r}\nwords = [word for word in sys.argv[sys.argv.index('purge') + 1:] if not word.startswith('-')]\n"
         script += "if '--simulate' in sys.argv:\n    for word in words:\n        for name in [word, *needs.get(word, [])]:\n            print(f'Purg {name} [1.0]')\n"
-        script += f"else:\n    sys.stderr.write('dpkg: error\\n' if {code} else '')\n    sys.exit({code})"
+        script += f"else:\n    sys.stderr.write('dpkg: error\\nvia http://me:geheim@proxy:3128\\n' if {code} else '')\n    sys.exit({code})"
         self.commands.add("apt-get", script, python=True)
 
     def changes(self) -> list[list[str]]:
@@ -132,6 +132,19 @@ def test_a_dry_run_tells_nothing_twice(module: ModuleType, host: Host, tmp_path:
     assert not [what for _, what in told if what in (str(settings), "group sysbox") or "sysbox-ce" in what]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_an_edited_daemon_json_is_told_by_the_step_that_takes_the_runtime_out(
+    module: ModuleType, host: Host, tmp_path: Path, check: bool
+) -> None:
+    """It changed there by one entry: that it "is left as it is" would be no truth, and a user without root cannot know of the edit."""
+    settings = tmp_path / "daemon.json"
+    made(settings, b"{ }", b"{}")
+    settings.write_bytes(b'{"debug": true}')
+    answer = remove(module, host, check_mode=check, daemon_json=str(settings))
+    assert not [text for text in [*answer["notes"], *(what for _, what in answer.actions)] if str(settings) in text]
+    assert settings.read_bytes() == b'{"debug": true}'
+
+
 @pytest.mark.parametrize(("before", "verb"), [(None, "remove"), (b"theirs", "change")])
 def test_a_dry_run_that_may_not_read_tells_the_rest_too(
     module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, verb: str
@@ -215,7 +228,7 @@ def test_apts_refusal_keeps_the_record(module: ModuleType, host: Host, state: Pa
     note(packages=["docker.io"])
     host.plan(code=100)
     answer = remove(module, host)
-    assert "apt could not remove docker.io:\ndpkg: error" in answer["msg"]
+    assert "apt could not remove docker.io:\ndpkg: error\nvia http://***@proxy:3128" in answer["msg"]
     assert "`sudo dpkg --configure -a`" in answer["hint"]
     assert json.loads((state / "record.json").read_text())["packages"] == ["docker.io"]
     host.plan()

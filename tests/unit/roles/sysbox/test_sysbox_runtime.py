@@ -250,14 +250,32 @@ def test_a_full_disk_leaves_the_old_bytes(
     assert run_module(module, path=str(file))["changed"]  # and once there is room, the next run succeeds
 
 
-def test_a_file_that_may_not_be_read_is_said_in_a_warning(module: ModuleType, file: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads every file")
-    file.write_text("{}")
-    file.chmod(0)
-    answer = run_module(module, check_mode=True, path=str(file))
-    assert not answer["changed"]
-    assert "root rights" in answer.warned
+@pytest.mark.parametrize(("before", "verb"), [(None, "remove"), (b"{}", "change")])
+def test_a_dry_run_that_may_not_read_the_file_tells_what_root_will_do(
+    module: ModuleType, file: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None, verb: str
+) -> None:
+    real = module.read
+
+    def read(path: str) -> bytes | None:
+        if path == str(file):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    def planned(state: str) -> list[tuple[str, str]]:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "read", read)
+            answer = run_module(module, check_mode=True, path=str(file), state=state)
+        assert "root rights" in answer.warned
+        return answer.actions
+
+    assert planned("absent") == []  # no record: setup never was here
+    assert planned("present") == [("change", f"{file}: runtimes.sysbox-runc")]
+    if before is not None:
+        file.write_bytes(before)
+    run_module(module, path=str(file))
+    assert planned("present") == []
+    assert planned("absent") == [(verb, f"{file}: runtimes.sysbox-runc")]
+    assert run_module(module, path=str(file), state="absent").actions == [(verb, f"{file}: runtimes.sysbox-runc")]
 
 
 def test_a_folder_that_may_not_be_written_is_said(module: ModuleType, file: Path) -> None:
