@@ -109,6 +109,20 @@ def test_a_user_without_sudo_rights_is_told_so(box):
     assert snapshot.difference(before, box.snapshot(ignore=("/home/ops/.local",))) == []
 
 
+def test_a_download_goes_through_the_proxy_of_the_users_environment_although_sudo_drops_it(box):
+    child = box.terminal(
+        "env", "HTTPS_PROXY=http://127.0.0.1:9", "http_proxy=http://127.0.0.1:9", f"{VENV}/bin/cai", "setup",
+        "-e", "docker_engine_source=distro", "-e", "sysbox_deb=http://mirror.invalid/sysbox.deb",
+    )  # fmt: skip
+    child.expect("password for dev: ")
+    child.sendline(PASSWORD)
+    text = " ".join(child.read().split())
+    child.close()
+    print(text[-2000:])
+    assert child.exitstatus == 1
+    assert "127.0.0.1:9" in text
+
+
 def test_setup_on_a_terminal_asks_once_and_the_password_goes_nowhere(box):
     box.write("/opt/sampler.py", SAMPLER)
     box.sh(f"systemd-run --quiet --unit=sampler --collect python3 -IS /opt/sampler.py '{PASSWORD[::-1]}'")
