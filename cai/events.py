@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cai.saying import plain, small, told
+from cai.saying import plain, small, told, unheard
 
 # Plumbing that no user wants to see ticking by.
 QUIET_ACTIONS = frozenset(
@@ -233,6 +233,9 @@ def _content(value: Any) -> str:
 def _failure(data: dict[Any, Any], result: dict[Any, Any], status: str) -> Failure:
     items = [item for item in map(_dict, _list(result.get("results"))) if item.get("failed") is True]
     cause = items[0] if items else result
+    mute = unheard(cause)
+    if mute:
+        return Failure("precondition", *mute, plain(data.get("task")), plain(data.get("host")))
     message, details = told(cause, plain(data.get("task")))
     kind = plain(cause.get("failure"))
     if status == "unreachable":

@@ -101,6 +101,7 @@ def _prepare(job: Job, scratch: Path, handle: Callable[[Any], bool], cancelled: 
     runner.config.env = {
         **_environment(),
         **_own_variables(scratch),
+        **({"ANSIBLE_BECOME_EXE": sudo.program()} if job.password else {}),
         "ANSIBLE_CALLBACK_PLUGINS": str(get_callback_dir()),
         "ANSIBLE_STDOUT_CALLBACK": "awx_display",
         "AWX_ISOLATED_DATA_DIR": runner.config.artifact_dir,

@@ -10,6 +10,8 @@ from typing import Any
 _PREFIXES = re.compile(r"\A((Task|Module|Action) failed: )+")
 _EMPTY_MESSAGES = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "All items completed")
 _TRACE = "Traceback (most recent call last)"
+# What Ansible says of a sudo whose question it did not recognise, or that was too slow to ask.
+_UNHEARD = re.compile(r"waiting for (become success|privilege escalation prompt)")
 _NO_ANSWER = "Module result deserialization failed"
 
 
@@ -26,6 +28,19 @@ def told(result: dict[Any, Any], task: str) -> tuple[str, str]:
     code = result.get("rc")
     ending = f" (exit status {code})" if small(code) else ""
     return f"The step “{task or 'unnamed'}” failed{ending}.", _said(result, text)
+
+
+def unheard(result: dict[Any, Any]) -> tuple[str, str, str] | None:
+    """Read the failure of a sudo that Ansible does not understand: message, what sudo said, hint."""
+    text = plain(result.get("msg"))
+    if not _UNHEARD.search(text.partition("\n")[0]):
+        return None
+    said = "\n".join(row for row in text.splitlines()[1:] if row.strip() and not row.startswith(">>>"))
+    return (
+        "sudo gave no answer that Ansible understands: it was too slow, or asks for the password in words of its own.",
+        said,
+        "run `sudo -k true` to see what it says, or start cai itself with sudo",
+    )
 
 
 def _said(result: dict[Any, Any], text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from cai.errors import CaiError, Exit
 
 _TRIES = 3
+_REFUSALS = ("sudoers", "not allowed", "I'm afraid I can't do that")  # the last: sudo-rs
 # By their paths: a sudo without secure_path would look in the user's own.
 _TRUE, _SHELL = "/usr/bin/true", "/bin/sh"
 # The furthest is the module: one SIGINT lets it clear away its temporary folder.
@@ -28,10 +29,29 @@ def password(prompt: str = "[sudo] password for {user}: ") -> str | None:
             hint="run `su -c 'cai setup'`, or install sudo",
             code=Exit.PRECONDITION,
         )
+    chosen = program()
     # -k: a cached ticket belongs to this terminal; Ansible's sudo runs in another and would not see it.
     if _sudo(["-k", "-n", _TRUE]).returncode == 0:
         return None
+    found = _unknown_to_ansible(chosen)
+    if found:
+        raise _refused(
+            f"The sudo here is {found}, and its question for the password is one that Ansible does not know; "
+            "needed is the classic sudo (as `sudo` or `sudo.ws`), or one that asks for no password."
+        )
     return _ask(prompt)
+
+
+def program() -> str:
+    """Name the sudo to use: where sudo-rs has that name (Ubuntu 25.10 and newer), the classic one beside it."""
+    return "sudo.ws" if _unknown_to_ansible("sudo") and shutil.which("sudo.ws") else "sudo"
+
+
+def _unknown_to_ansible(name: str) -> str:
+    """Say what a sudo calls itself that is not the classic one; only ansible-core 2.21 and newer know its prompt."""
+    asked = subprocess.run([name, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    said = f"{asked.stdout}{asked.stderr}".strip()
+    return said.splitlines()[0] if said.startswith("sudo-rs") else ""
 
 
 def _ask(prompt: str) -> str:
@@ -48,7 +68,7 @@ def _ask(prompt: str) -> str:
         answer = _sudo(["-k", "-S", "-p", "", _TRUE], secret)
         if answer.returncode == 0:
             return secret
-        if "sudoers" in answer.stderr or "not allowed" in answer.stderr:
+        if any(words in answer.stderr for words in _REFUSALS):
             raise _refused(f"{user} may not use sudo on this machine.", "run `cai setup` as a user who may, or as root")
         sys.stderr.write("Sorry, try again.\n")
     raise _refused(f"sudo did not accept the password, {_TRIES} times.", "run `cai setup` again; nothing was changed")
@@ -75,7 +95,7 @@ def _refused(
 
 def _sudo(arguments: list[str], secret: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sudo", *arguments],
+        [program(), *arguments],
         input=f"{secret}\n" if secret else "",
         capture_output=True,
         text=True,

@@ -117,6 +117,21 @@ def test_unreachable_beats_any_kind_the_result_claims():
     assert failure({"msg": "x", "failure": "whatever"}).kind == "failed"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Task failed: Timed out waiting for become success or become password prompt.\n>>> Standard Output\n\n>>> Standard Error\n[sudo: x] Password: ",
+        "Timeout (12s) waiting for privilege escalation prompt: ",
+    ],
+)
+def test_a_sudo_that_ansible_does_not_understand_is_no_machine_out_of_reach(said):
+    found = failure({"msg": said, "unreachable": True}, "unreachable")
+    assert found.kind == "precondition"
+    assert found.message.startswith("sudo gave no answer that Ansible understands")
+    assert found.details == ("[sudo: x] Password: " if "sudo:" in said else "")
+    assert "`sudo -k true`" in found.hint
+
+
 def test_an_ignored_failure_is_no_failure():
     (step,) = parse(ended("failed", {"msg": "x"}, ignore_errors=True))
     assert step.status == "ignored"

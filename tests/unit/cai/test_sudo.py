@@ -1,13 +1,16 @@
 import getpass
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from cai import sudo
 from cai.errors import CaiError, Exit
 
+# A stand-in; tests/system has the real sudo-rs.
 FAKE = """#!/bin/sh
+[ "$1" != --version ] || {{ echo "{version}"; exit; }}
 echo "$@" >> "$0.calls"
 case "$*" in
   "-k -n /usr/bin/true") exit {free} ;;
@@ -19,9 +22,9 @@ esac
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    def make(free=1, said="Sorry", answers=("right",)):
-        path = tmp_path / "sudo"
-        path.write_text(FAKE.format(free=free, said=said))
+    def make(free=1, said="Sorry", answers=("right",), name="sudo", version="Sudo version 1.9.13p3"):
+        path = tmp_path / name
+        path.write_text(FAKE.format(free=free, said=said, version=version))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         given = iter(answers)
         monkeypatch.setattr(getpass, "getpass", lambda prompt: next(given))
@@ -57,7 +60,11 @@ def test_a_typing_error_is_forgiven_twice(fake, capsys):
 
 @pytest.mark.parametrize(
     ("said", "message"),
-    [("Sorry, try again.", "did not accept the password"), ("me is not in the sudoers file.", "may not use sudo")],
+    [
+        ("Sorry, try again.", "did not accept the password"),
+        ("me is not in the sudoers file.", "may not use sudo"),
+        ("sudo-rs: I'm sorry me. I'm afraid I can't do that", "may not use sudo"),
+    ],
 )
 def test_a_refusal_is_an_unmet_precondition(fake, said, message):
     fake(said=said, answers=["wrong"] * 3)
@@ -65,6 +72,33 @@ def test_a_refusal_is_an_unmet_precondition(fake, said, message):
         sudo.password()
     assert caught.value.code == Exit.PRECONDITION
     assert caught.value.hint
+
+
+RS = "sudo-rs 0.2.5"
+
+
+def test_the_classic_sudo_is_taken_where_another_has_its_name(fake):
+    other = fake(version=RS)
+    path = fake(name="sudo.ws")
+    assert sudo.password() == "right"
+    assert sudo.program() == "sudo.ws"
+    assert not other.with_suffix(".calls").exists()
+    assert Path(f"{path}.calls").read_text().count("-S") == 1
+
+
+def test_a_sudo_whose_question_ansible_does_not_know_is_refused_before_it_is_asked(fake):
+    fake(version=RS, answers=())
+    with pytest.raises(CaiError, match=r"The sudo here is sudo-rs 0\.2\.5") as caught:
+        sudo.password()
+    assert caught.value.code == Exit.PRECONDITION
+    assert "sudo.ws" in caught.value.message
+    assert "`sudo cai setup`" in caught.value.hint
+
+
+def test_without_a_password_any_sudo_will_do(fake):
+    fake(version=RS, free=0, answers=())
+    assert sudo.password() is None
+    assert sudo.program() == "sudo"
 
 
 def test_no_sudo_is_said(monkeypatch, tmp_path):
