@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
@@ -43,6 +42,7 @@ notes: {type: list, elements: str, returned: always, description: what was left 
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+OPEN = 0o755  # as the top of a new file system is
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
 DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables"}
 
@@ -67,8 +67,11 @@ def mounts_below(path):
 def empty(data_root):
     """Remove the data; the mark, which tells whose they are, goes last, so that an interrupted removal goes on the next time."""
     take_away(data_root, sorted(os.listdir(data_root), key=lambda name: name == MARKER))
-    with contextlib.suppress(OSError):  # a mount point, or not all could go
+    try:
         os.rmdir(data_root)
+    except OSError:  # a mount point, or not all could go
+        if not os.listdir(data_root):
+            os.chmod(data_root, OPEN)  # dockerd had closed it, and who may not look into it takes it for an engine's
 
 
 class Removal:

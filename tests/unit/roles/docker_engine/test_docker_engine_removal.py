@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -259,6 +260,23 @@ def test_data_stays_unless_it_is_purged(module: ModuleType, host: Host) -> None:
     assert host.data_root.exists()
     assert remove(module, host, purge=True)["changed"]
     assert not host.data_root.exists()
+
+
+def test_a_purged_mount_point_is_open_again(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan of the next setup, by who is not root, must see that it is empty."""
+
+    real = os.rmdir
+
+    def busy(path: str, **more: Any) -> None:
+        if path == str(host.data_root):
+            raise OSError(16, "Device or resource busy", path)
+        real(path, **more)
+
+    monkeypatch.setattr(module.os, "rmdir", busy)
+    host.data_root.chmod(0o710)
+    remove(module, host, purge=True)
+    assert list(host.data_root.iterdir()) == []
+    assert host.data_root.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("wrong", ["/", "/home", "/var/lib", "/etc", "folder"])
