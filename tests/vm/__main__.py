@@ -27,6 +27,8 @@ NEEDED = {
     "ps": "procps",
 }
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def missing() -> str:
     """Why the scenario cannot run here, "" when it can."""
@@ -85,9 +87,22 @@ def scene(user: User, room: Path, url: str) -> scenario.Scenario:
     return made
 
 
+def _ended(number: int, _frame: object) -> None:
+    """A cancelled run takes its VM and its user along. Once is enough; what cleans up is not to be cut off."""
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def on_endings() -> None:
+    """Turn what ends a run into an exit with its cleaning up; SIGINT too, which a shell ignores for what it puts into the background."""
+    for number in ENDINGS:
+        signal.signal(number, _ended)
+
+
 def main() -> int:
     """Exit code 0 also where the scenario cannot run here, with the reason."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cancelled run takes its VM along, too
+    on_endings()
     start = time.monotonic()
     reason = missing()
     if reason:

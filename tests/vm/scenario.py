@@ -87,9 +87,13 @@ class Scenario:
         with subprocess.Popen(
             words, cwd=self.content, stdin=subprocess.DEVNULL, text=True, errors="replace", **pipes
         ) as process:
-            for line in process.stderr or process.stdout or ():
-                print(f"    {line}", end="", flush=True)
-                kept.append(line)
+            try:
+                for line in process.stderr or process.stdout or ():
+                    print(f"    {line}", end="", flush=True)
+                    kept.append(line)
+            except BaseException:  # a cancelled run does not wait for it
+                process.terminate()
+                raise
         return process.returncode, "".join(kept)
 
     def type(self, line: str, timeout: float = 1500) -> str:
