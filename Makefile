@@ -42,7 +42,7 @@ test-faults: $(READY) ## Runs under fire: killed, cut off, out of room (FULL=1: 
 soak: $(READY) ## 50 setups and 10 cycles on one host: nothing may grow
 	@$(BIN)/python -m tests.faults.soak
 
-test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; about 15 minutes without KVM)
+test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; under 20 minutes without KVM)
 	@PYTHON=$(abspath $(BIN))/python PATH="$(abspath $(BIN)):$$PATH" sh tests/vm/run
 
 bench: $(READY) ## Time the commands on a host, as multiples of an empty play

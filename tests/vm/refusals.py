@@ -100,6 +100,6 @@ def _a_disk_that_fills_up(scene: Scenario) -> None:
 
 
 def a_start_that_takes_too_long(scene: Scenario) -> None:
-    """The time limit ends it in the middle of the very first boot; the VM is stopped."""
-    refused(scene, 1, "did not start (and is stopped now)", "lima_vm_start_timeout", "-e", "lima_vm_start_timeout=20")
+    """A time limit that no boot keeps; the VM is stopped."""
+    refused(scene, 1, "did not start (and is stopped now)", "lima_vm_start_timeout", "-e", "lima_vm_start_timeout=5")
     check(scene.status() == "Stopped", "what did not start is stopped")

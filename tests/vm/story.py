@@ -37,14 +37,14 @@ def tell(scene: Scenario, server: refusals.Mirror, image: Path) -> None:
         refusals.before_the_first_boot(scene, server, image)
     with step("a first boot that exceeds its time limit is ended"):
         refusals.a_start_that_takes_too_long(scene)
-    with step("the next run sets up the VM; the socket works on the first boot"):
+    with step("the next run finds it stopped and sets it up; the socket works on the first boot"):
         check(scene.cai("setup")["changed"] > 0, "something changed")
         scene.use()
     with step("the second run changes nothing"):
         _unchanged(scene)
     with step("a VM stopped by hand: the health report says so, and what it says to type mends it, without cai"):
         _stopped_and_started(scene)
-    with step("drift: a killed host agent and edited cpus"):
+    with step("drift: a killed host agent and edited cpus, both repaired by the next run"):
         _edit(scene.folder / "lima.yaml", "cpus: 1", "cpus: 2")
         os.kill(int((scene.folder / "ha.pid").read_text()), signal.SIGKILL)
         check(scene.cai("setup")["changed"] > 0, "the run repaired something")  # it ends with a Sysbox container
