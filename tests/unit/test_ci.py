@@ -1,0 +1,41 @@
+"""What CI runs never takes longer than CI lets it, and says what it left out; a part that hangs is a failure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).resolve().parents[2] / ".ci/run"
+
+
+def run(folder: Path, minute: int, make: str = "exit 0") -> tuple[int, list[str], str]:
+    """Run it with a `make` that notes what is asked of it, just before that minute of CI."""
+    (folder / "make").write_text(f'#!/bin/sh\necho "$1" >>{folder}/asked\n{make}\n')
+    (folder / "make").chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SECONDS": str(minute * 60 - 2)}
+    done = subprocess.run(["bash", PROGRAM], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, (folder / "asked").read_text().split(), done.stdout.splitlines()[-1].partition(": ")[2]
+
+
+def test_all_parts_run_in_time(tmp_path: Path) -> None:
+    assert run(tmp_path, 0) == (0, ["test", "test-vm", "test-faults"], "all passed that was run")
+
+
+def test_all_run_whatever_fails(tmp_path: Path) -> None:
+    parts = ["test", "test-vm", "test-faults"]
+    assert run(tmp_path, 0, "exit 2") == (1, parts, "failed: test test-vm test-faults")
+
+
+@pytest.mark.parametrize(("minute", "last"), [(52, ["test-vm"]), (60, ["test-vm", "test-faults"])])
+def test_nothing_begins_that_might_not_end(tmp_path: Path, minute: int, last: list[str]) -> None:
+    parts = [part for part in ("test", "test-vm", "test-faults") if part not in last]
+    assert run(tmp_path, minute) == (0, parts, f"all passed that was run; not run for want of time: {' '.join(last)}")
+
+
+def test_what_hangs_has_failed(tmp_path: Path) -> None:
+    code, asked, told = run(tmp_path, 85, "sleep 30")
+    assert (code, asked) == (1, ["test"])
+    assert told.startswith("failed: test (not done by minute 85); not run for want of time: test-vm test-faults")
