@@ -23,4 +23,6 @@ def completion(context: click.Context, shell: str) -> None:
     maker: Any = get_completion_class(shell)
     # The class alone, without its check of the installed bash: the script is for any machine.
     made = maker(context.find_root().command, {}, "cai", "_CAI_COMPLETE")
-    click.echo(made.source_template % made.source_vars())
+    script = made.source_template % made.source_vars()
+    # zsh keeps an autoloaded file as the function, which the second Tab calls: click does not expect that.
+    click.echo(script.replace("== loadautofunc ", "== (loadautofunc|shfunc) "))

@@ -42,14 +42,3 @@ def test_alone_it_is_refused_before_anything_changes(box: Box) -> None:
 def test_alone_it_will_do_where_it_asks_for_no_password(box: Box) -> None:
     box.trust_dev()
     print(box.cai("uninstall", "--yes").expect(0, "Nothing was left to remove").text)
-
-
-def test_a_user_without_the_right_is_told_so_in_its_words_too(box: Box) -> None:
-    box.sh("mv /usr/bin/put-away /usr/bin/sudo.ws; rm /etc/sudoers.d/test")
-    child = box.person("uninstall", "--yes", user="ops")
-    child.expect("password for ops: ")
-    child.sendline("ops")
-    text = child.read()
-    child.close()
-    assert child.exitstatus == 3
-    assert "ops may not use sudo" in text

@@ -99,6 +99,10 @@ def test_completion_scripts_complete_cai(sandbox, shell):
     assert "_CAI_COMPLETE" in done.stdout
 
 
+def test_zsh_completes_at_the_second_tab_too(sandbox):
+    assert "$zsh_eval_context[-1] == (loadautofunc|shfunc) " in sandbox.cai("completion", "zsh").stdout
+
+
 def test_completion_completes(sandbox):
     done = sandbox.cai(_CAI_COMPLETE="bash_complete", COMP_WORDS="cai do", COMP_CWORD="1")
     assert "doctor" in done.stdout
