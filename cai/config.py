@@ -19,7 +19,7 @@ _CARRIED_BY_NOTHING = re.compile("[\0\ud800-\udfff]")
 _SETTINGS = "`cai path` prints the folder whose roles/*/README.md list all settings"
 # What is asked for each time, never set for good.
 _FLAGS = {
-    **dict.fromkeys(("force", "cai_force"), "cai setup --force"),
+    **dict.fromkeys(("force", "cai_force", "sysbox_force"), "cai setup --force"),
     **dict.fromkeys(("purge", "cai_purge", "lima_vm_purge"), "cai uninstall --purge"),
 }
 _TITLES = {

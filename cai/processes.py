@@ -42,6 +42,30 @@ def descendants(parent: int) -> list[int]:
     return found
 
 
+def naming(text: str) -> list[int]:
+    """List the processes that have the text on their command line, but this one."""
+    if not Path("/proc/self/stat").exists():
+        command = ["ps", "-A", "-ww", "-o", "pid=,command="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+        found = [int(row.split()[0]) for row in listed.stdout.splitlines() if text in row]
+        return [pid for pid in found if pid != os.getpid()]
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and folder.name != str(os.getpid()):
+            with contextlib.suppress(OSError):
+                if text.encode() in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+    return found
+
+
+def end_orphans(text: str, as_root: Callable[[list[int]], None]) -> None:
+    """End what a killed Ansible has left: its workers, which have its command line, and the modules below them."""
+    workers = [pid for pid in naming(text) if _send(pid, signal.SIGSTOP)]  # lest they start a module now
+    for pid in workers:
+        end_all(pid, as_root)
+        _send(pid, signal.SIGKILL)
+
+
 def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float = 1.2) -> None:
     """Ask the processes below one to end, and make them when they have not within `patience` seconds.
 

@@ -61,9 +61,12 @@ def run(job: Job, sink: Sink) -> Report:
     started = time.monotonic()
     with _interrupts() as interrupted, _scratch() as scratch:
 
+        def as_root(pids: list[int]) -> None:
+            sudo.end(pids, job.password)
+
         def cancelled() -> bool:
             if interrupted:
-                processes.end_all(os.getpid(), lambda pids: sudo.end(pids, job.password))
+                processes.end_all(os.getpid(), as_root)
                 # Not `return True`: ansible-runner would then wait for whoever still holds the terminal.
                 raise KeyboardInterrupt
             return False
@@ -73,7 +76,9 @@ def run(job: Job, sink: Sink) -> Report:
             runner.run()
         except KeyboardInterrupt:
             report.interrupted = True
-    report.return_code = KILLED if runner.rc is None else runner.rc
+        report.return_code = KILLED if runner.rc is None else runner.rc
+        if report.return_code == KILLED and not report.interrupted:
+            processes.end_orphans(str(scratch), as_root)
     report.seconds = time.monotonic() - started
     _tidy(job.folder)
     return report

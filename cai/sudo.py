@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+from cai import folders
 from cai.errors import CaiError, Exit
 
 _TRIES = 3
@@ -26,7 +30,7 @@ def password(prompt: str = "[sudo] password for {user}: ") -> str | None:
     if not shutil.which("sudo"):
         raise CaiError(
             "This needs root, and there is no sudo here.",
-            hint="run `su -c 'cai setup'`, or install sudo",
+            hint=f"run `su -c '{_cai()} setup'`, or install sudo",
             code=Exit.PRECONDITION,
         )
     chosen = program()
@@ -47,6 +51,7 @@ def program() -> str:
     return "sudo.ws" if _unknown_to_ansible("sudo") and shutil.which("sudo.ws") else "sudo"
 
 
+@functools.cache
 def _unknown_to_ansible(name: str) -> str:
     """Say what a sudo calls itself that is not the classic one; only ansible-core 2.21 and newer know its prompt."""
     asked = subprocess.run([name, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -88,9 +93,16 @@ def end(pids: list[int], secret: str | None) -> None:
 
 
 def _refused(
-    message: str, hint: str = "run `sudo cai setup`, or look at the plan with `cai setup --dry-run`"
+    message: str, hint: str = "run `sudo {cai} setup`, or look at the plan with `cai setup --dry-run`"
 ) -> CaiError:
-    return CaiError(message, hint=hint, code=Exit.PRECONDITION)
+    return CaiError(message, hint=hint.format(cai=_cai()), code=Exit.PRECONDITION)
+
+
+def _cai() -> str:
+    """Name `cai` as root can type it: not where pipx puts it, below the home folder, does root's PATH look."""
+    program = Path(sys.argv[0]).absolute()
+    known = program.name != "cai" or str(program.parent) in folders.SYSTEM_PATH.split(":")
+    return "cai" if known else shlex.quote(str(program))
 
 
 def _sudo(arguments: list[str], secret: str = "", **more: Any) -> subprocess.CompletedProcess[str]:

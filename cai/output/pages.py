@@ -20,8 +20,8 @@ NEXT_COMMAND = "docker --context {context} run --rm -it --runtime=sysbox-runc ub
 # A plan's verb, and the word for it when it is done.
 DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
-    "stop": "stopped", "enable": "enabled", "reload": "reloaded", "remove": "removed", "leave": "left",
-    "check": "checked",
+    "stop": "stopped", "enable": "enabled", "disable": "disabled", "reload": "reloaded", "remove": "removed",
+    "leave": "left", "check": "checked",
 }  # fmt: skip
 _COLOURS = {"remove": "red", "leave": "dim", "check": "dim", "install": "green", "create": "green"}
 _VERDICTS = {

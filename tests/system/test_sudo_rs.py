@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.system import snapshot
-from tests.system.box import PASSWORD, Box
+from tests.system.box import PASSWORD, VENV, Box
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_with_the_classic_one_beside_it_the_password_is_asked_for_once(box: Box)
 def test_alone_it_is_refused_before_anything_changes(box: Box) -> None:
     box.sh("mv /usr/bin/sudo.ws /usr/bin/put-away")
     before = box.snapshot()
-    done = box.cai("setup").expect(3, "The sudo here is sudo-rs", "sudo.ws", "Hint: ", "sudo cai setup")
+    done = box.cai("setup").expect(3, "The sudo here is sudo-rs", "sudo.ws", "Hint: ", f"sudo {VENV}/bin/cai setup")
     print(done.text)
     assert snapshot.difference(before, box.snapshot()) == []
 

@@ -80,6 +80,20 @@ class Sandbox:
             **more,
         }
 
+    def start(self, **more: str) -> subprocess.Popen[str]:
+        """Start a setup that says a line when its long step begins."""
+        path = self.content / "roles" / "stub" / "tasks" / "setup.yml"
+        path.write_text("- name: Begin\n  pretend:\n" + path.read_text())
+        return subprocess.Popen(
+            [sys.executable, "-m", "cai", "setup"],
+            env=self.environment(**more),
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     def cai(self, *arguments: str, cwd: str = "/", **more: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         return subprocess.run(

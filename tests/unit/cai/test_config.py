@@ -93,6 +93,7 @@ def test_a_command_line_value_gets_its_options_type(known, text, value):
         ("sysbox_socket", "did you mean `docker_engine_socket`"),
         ("lima_vm_guest_plan", "did you mean"),
         ("lima_vm_purge", "`cai uninstall --purge`"),
+        ("sysbox_force", "`cai setup --force`"),
     ],
 )
 def test_what_only_a_playbook_may_choose_is_no_setting(name, hint):

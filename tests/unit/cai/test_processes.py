@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,28 @@ def test_nothing_escapes_that_starts_at_the_last_moment():
             processes.end_all(parent.pid, lambda pids: None, patience=0.5)
         listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
         assert "60.75" not in listed
+
+
+def test_orphans_are_stopped_before_their_modules_are_counted(monkeypatch):
+    sent = []
+    monkeypatch.setattr(processes, "naming", lambda text: [7, 8])
+    monkeypatch.setattr(processes, "_send", lambda pid, number: sent.append((pid, number)) or True)
+    monkeypatch.setattr(processes, "end_all", lambda pid, as_root: sent.append((pid, "below")))
+    processes.end_orphans("/tmp/cai-x", lambda pids: None)
+    assert sent[:2] == [(7, signal.SIGSTOP), (8, signal.SIGSTOP)]
+    assert sent[2:] == [(7, "below"), (7, signal.SIGKILL), (8, "below"), (8, signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("proc", [True, False], ids=["proc", "ps"])
+def test_a_process_is_found_by_its_command_line_but_never_this_one(monkeypatch, proc):
+    if not proc:
+        real = Path.exists
+        monkeypatch.setattr(Path, "exists", lambda path: str(path) != "/proc/self/stat" and real(path))
+    mark = "cai-mark-61.875"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", mark]) as child:
+        assert processes.naming(mark) == [child.pid]
+        assert os.getpid() not in processes.naming("py")
+        child.kill()
 
 
 def test_processes_of_others_are_handed_on(monkeypatch):

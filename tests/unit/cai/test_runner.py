@@ -1,13 +1,11 @@
 """The real command over stub playbooks: exit codes, what is left behind, what Ansible gets to see."""
 
-import contextlib
 import json
 import os
 import signal
 import stat
-import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -126,7 +124,7 @@ def test_the_callers_environment_does_not_reach_ansible(sandbox):
     assert not {"DOCKER_HOST", "DOCKER_CONTEXT", "MY_TOKEN", "ANSIBLE_CHECK_MODE", "ANSIBLE_ROLES_PATH"} & set(seen)
     assert seen["LC_ALL"].endswith(".UTF-8")
     assert seen["PYTHONDONTWRITEBYTECODE"] == "1"
-    assert seen["PATH"].startswith(os.path.dirname(sys.executable))  # noqa: PTH120
+    assert seen["PATH"].startswith(str(Path(sys.executable).parent))
     assert "sesame" not in (runs(sandbox)[-1] / "stdout").read_text()
 
 
@@ -189,76 +187,13 @@ def test_credentials_in_an_address_are_not_in_the_log(sandbox, address):
 
 def test_two_runs_at_once_are_one_too_many(sandbox):
     sandbox.tasks("- name: Take a while\n  pretend: {sleep: 30}\n")
-    with start(sandbox) as first:
+    with sandbox.start() as first:
         first.stdout.readline()
         done = sandbox.cai("setup")
         assert done.returncode == 1
         assert f"(process {first.pid})" in done.stderr
         assert sandbox.cai("setup", "--dry-run").returncode == 0
         first.send_signal(signal.SIGTERM)
-
-
-def start(sandbox, **environment):
-    """Start a setup that says a line when its long step begins."""
-    path = sandbox.content / "roles" / "stub" / "tasks" / "setup.yml"
-    path.write_text("- name: Begin\n  pretend:\n" + path.read_text())
-    return subprocess.Popen(
-        [sys.executable, "-m", "cai", "setup"],
-        env=sandbox.environment(**environment),
-        cwd="/",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("phase", ["starting", "step"])
-def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sandbox, number, phase):
-    temporary = sandbox.home / "tmp"
-    temporary.mkdir()
-    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.25}\n")
-    with start(sandbox, TMPDIR=str(temporary)) as run:
-        if phase == "step":
-            assert "Begin" in run.stdout.readline()
-            time.sleep(1)
-        else:
-            time.sleep(0.8)
-        started = time.monotonic()
-        run.send_signal(number)
-        _, errors = run.communicate(timeout=20)
-        assert time.monotonic() - started < 3
-        assert run.returncode == 130
-        assert "Interrupted" in errors
-        assert "Traceback" not in errors
-    listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
-    assert str(sandbox.content) not in listed
-    assert "61.25" not in listed
-    assert list(temporary.iterdir()) == []
-    sandbox.tasks("- name: Look at the machine\n  pretend:\n")
-    assert sandbox.cai("setup").returncode == 0
-
-
-def test_ctrl_c_again_and_again_does_not_interrupt_the_clean_up(sandbox):
-    """As a terminal does: it reaches cai and whatever cai started in its own session."""
-    temporary = sandbox.home / "tmp"
-    temporary.mkdir()
-    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.5}\n")
-    with start(sandbox, TMPDIR=str(temporary)) as run:
-        assert "Begin" in run.stdout.readline()
-        started = time.monotonic()
-        while run.poll() is None and time.monotonic() - started < 20:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGINT)
-            time.sleep(0.02)
-        took = time.monotonic() - started
-        _, errors = run.communicate()
-    assert (run.returncode, errors.count("Interrupted.")) == (130, 1), errors
-    assert took < 3
-    assert "Traceback" not in errors
-    assert list(temporary.glob("cai-*")) == []
-    assert "61.5" not in subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
 
 
 # Prompts, reads and refuses as sudo does, then runs the command as whoever runs the tests.

@@ -1,6 +1,7 @@
 import getpass
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cai.errors import CaiError, Exit
 
 # A stand-in; tests/system has the real sudo-rs.
 FAKE = """#!/bin/sh
-[ "$1" != --version ] || {{ echo "{version}"; exit; }}
+[ "$1" != --version ] || {{ echo "$1" >> "$0.asked"; echo "{version}"; exit; }}
 echo "$@" >> "$0.calls"
 case "$*" in
   "-k -n /usr/bin/true") exit {free} ;;
@@ -33,7 +34,15 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() or 1)
     monkeypatch.setattr(sudo, "_terminal", lambda: None)
-    return make
+    sudo._unknown_to_ansible.cache_clear()
+    yield make
+    sudo._unknown_to_ansible.cache_clear()
+
+
+def test_a_sudo_is_asked_once_what_it_is(fake):
+    path = fake()
+    assert sudo.password() == "right"
+    assert Path(f"{path}.asked").read_text() == "--version\n"
 
 
 def test_root_is_not_asked(monkeypatch):
@@ -92,7 +101,7 @@ def test_a_sudo_whose_question_ansible_does_not_know_is_refused_before_it_is_ask
         sudo.password()
     assert caught.value.code == Exit.PRECONDITION
     assert "sudo.ws" in caught.value.message
-    assert "`sudo cai setup`" in caught.value.hint
+    assert "`sudo cai setup`" in caught.value.hint  # pytest is no `cai`
 
 
 def test_without_a_password_any_sudo_will_do(fake):
@@ -108,8 +117,18 @@ def test_no_sudo_is_said(monkeypatch, tmp_path):
         sudo.password()
 
 
-def test_no_terminal_is_said(fake, monkeypatch):
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("/usr/local/bin/cai", "sudo cai setup"),
+        ("/home/me/.local/bin/cai", "sudo /home/me/.local/bin/cai setup"),
+        ("/home/my user/bin/cai", "sudo '/home/my user/bin/cai' setup"),
+        ("/home/me/venv/lib/cai/__main__.py", "sudo cai setup"),
+    ],
+)
+def test_no_terminal_is_said(fake, monkeypatch, program, typed):
     fake()
+    monkeypatch.setattr(sys, "argv", [program, "setup"])
 
     def none():
         raise OSError
@@ -117,7 +136,7 @@ def test_no_terminal_is_said(fake, monkeypatch):
     monkeypatch.setattr(sudo, "_terminal", none)
     with pytest.raises(CaiError, match="no terminal to ask on") as caught:
         sudo.password()
-    assert "sudo cai setup" in caught.value.hint
+    assert f"run `{typed}`" in caught.value.hint
 
 
 @pytest.mark.parametrize(("secret", "expected"), [("right", "right|-S -k -p  /bin/sh -c"), (None, "|-n /bin/sh -c")])

@@ -1,0 +1,82 @@
+"""A run that is interrupted, or whose Ansible is killed, ends soon and leaves no process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cai import processes
+
+
+def listed():
+    return subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("phase", ["starting", "step"])
+def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sandbox, number, phase):
+    temporary = sandbox.home / "tmp"
+    temporary.mkdir()
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.25}\n")
+    with sandbox.start(TMPDIR=str(temporary)) as run:
+        if phase == "step":
+            assert "Begin" in run.stdout.readline()
+            time.sleep(1)
+        else:
+            time.sleep(0.8)
+        started = time.monotonic()
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=20)
+        assert time.monotonic() - started < 3
+        assert run.returncode == 130
+        assert "Interrupted" in errors
+        assert "Traceback" not in errors
+    assert str(sandbox.content) not in listed()
+    assert "61.25" not in listed()
+    assert list(temporary.iterdir()) == []
+    sandbox.tasks("- name: Look at the machine\n  pretend:\n")
+    assert sandbox.cai("setup").returncode == 0
+
+
+def test_ctrl_c_again_and_again_does_not_interrupt_the_clean_up(sandbox):
+    """As a terminal does: it reaches cai and whatever cai started in its own session."""
+    temporary = sandbox.home / "tmp"
+    temporary.mkdir()
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.5}\n")
+    with sandbox.start(TMPDIR=str(temporary)) as run:
+        assert "Begin" in run.stdout.readline()
+        started = time.monotonic()
+        while run.poll() is None and time.monotonic() - started < 20:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.02)
+        took = time.monotonic() - started
+        _, errors = run.communicate()
+    assert (run.returncode, errors.count("Interrupted.")) == (130, 1), errors
+    assert took < 3
+    assert "Traceback" not in errors
+    assert list(temporary.glob("cai-*")) == []
+    assert "61.5" not in listed()
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before-the-module", "in-the-module"])
+def test_the_workers_of_a_killed_ansible_end_with_the_run(sandbox, early):
+    """They live on by themselves: one may be about to start a module, as root."""
+    temporary = sandbox.home / "tmp"
+    temporary.mkdir()
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 61.75}\n")
+    with sandbox.start(TMPDIR=str(temporary)) as run:
+        assert "Begin" in run.stdout.readline()
+        end = time.monotonic() + 20
+        while len(below := processes.descendants(run.pid)) < (2 if early else 3) and time.monotonic() < end:
+            time.sleep(0.005)
+        os.kill(below[0], signal.SIGKILL)
+        _, errors = run.communicate(timeout=20)
+    assert run.returncode == 1, errors
+    assert "Ansible was killed" in errors
+    assert str(sandbox.content) not in listed()
+    assert "61.75" not in listed()
+    assert list(temporary.iterdir()) == []
