@@ -9,7 +9,7 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_settings import Refusal, check_daemon_json, check_settings, link_of
+from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, link_of
 
 DOCUMENTATION = r"""
 module: docker_engine_host
@@ -162,9 +162,13 @@ def look(params, module):
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     check_settings(params["settings"], params["dedicated"])
-    warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"))
-    if warning and not params["report"]:  # the report has a part of its own for what the file says
-        module.warn(warning)
+    try:
+        warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"))
+        if warning and not params["report"]:
+            module.warn(warning)
+    except Unusable:
+        if not params["report"]:  # the report has a part of its own for this: the runtime
+            raise
     user = owner(params["user"])
     return {
         "platform": platform, "distribution": release["ID"], "version": release.get("VERSION_ID", ""), "codename": release.get("VERSION_CODENAME", ""),

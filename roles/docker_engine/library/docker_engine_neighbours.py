@@ -7,13 +7,11 @@ import hashlib
 import json
 import os
 import pwd
-import re
 import shutil
-import socket
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai_other_engine import OtherEngine
 from ansible.module_utils.containai_record import Record
 
 DOCUMENTATION = r"""
@@ -49,14 +47,6 @@ snapshot: {type: dict, returned: success, description: flat, a value per observe
 SOCKET = "/var/run/docker.sock"
 DOCKER = "/usr/bin/docker"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def ask_other(question):
-    """Ask the default socket's engine; None where it does not answer, or not to this user."""
-    try:
-        return ask(SOCKET, question)
-    except PermissionError:
-        return None
 
 
 def content(path):
@@ -122,89 +112,19 @@ def contexts(settings, ours):
     return found
 
 
-def service(unit):
-    """State of a unit of the host; a changed InvocationID is a restart. None where there is no systemctl."""
-    if not shutil.which("systemctl", path=PATH):
-        return None
-    wanted = "LoadState,UnitFileState,ActiveState,InvocationID,MainPID"
-    result = subprocess.run(
-        ["systemctl", "show", "-p", wanted, unit], capture_output=True, text=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False
-    )
-    state = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
-    if state.get("LoadState") != "loaded" or (state.get("UnitFileState") == "disabled" and state.get("ActiveState") == "inactive"):
-        return "not in use"
-    return ", ".join(f"{key}={state.get(key, '')}" for key in ("UnitFileState", "ActiveState", "InvocationID", "MainPID"))
-
-
-def containers():
-    """Running containers of the default socket's engine: {id: what of it must not change}."""
-    found = {}
-    if asleep():
-        return found
-    for item in ask_other("/containers/json") or []:
-        detail = ask_other(f"/containers/{item['Id']}/json") or {}
-        state = detail.get("State", {})
-        ports = sorted({(port["PublicPort"], port["Type"]) for port in item.get("Ports", []) if port.get("PublicPort")})
-        open_ports = [port_state(port, kind) for port, kind in ports]
-        name = (item.get("Names") or ["?"])[0].lstrip("/")
-        found[item["Id"]] = {"name": name, "value": f"pid {state.get('Pid')}, started {state.get('StartedAt')}, ports {open_ports}"}
-    return found
-
-
-def asleep():
-    """Whether a question would wake the engine: systemd listens for it, and it does not run."""
-    states = [service(unit) or "" for unit in ("docker.socket", "docker.service")]
-    return "ActiveState=active" in states[0] and "ActiveState=active" not in states[1]
-
-
-def port_state(port, kind):
-    """Whether a published port answers, and whether the kernel forwards it: without its rule a docker-proxy still answers, and hides the loss."""
-    answers = "answers" if kind != "tcp" or connects(port) else "is closed"
-    return f"{port}/{kind} {answers}{' and is forwarded' if (port, kind) in forwarded() else ''}"
-
-
-def forwarded():
-    """The published ports that Docker's NAT rules forward, as {(port, protocol)}; none where only root could see them."""
-    found = set()
-    for program in ("iptables", "iptables-legacy"):
-        if shutil.which(program, path=PATH):
-            rules = subprocess.run(
-                [program, "-w", "10", "-t", "nat", "-S", "DOCKER"], capture_output=True, text=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False
-            )
-            found |= {(int(port), kind) for kind, port in re.findall(r"-p (\w+) .*--dport (\d+) -j DNAT", rules.stdout)}
-    return found
-
-
-def connects(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=3).close()
-    except OSError:
-        return False
-    return True
-
-
 def take(folder, ours):
-    engine = {} if asleep() else ask_other("/info") or {}
+    engine = OtherEngine(SOCKET, PATH)
     snapshot = {
         "the active docker context": active_context(folder),
         "~/.docker/config.json": content(os.path.join(folder, "config.json")),
         "~/.docker/daemon.json": content(os.path.join(folder, "daemon.json")),
         f"the file {DOCKER}": unowned(DOCKER),
-        "docker.service": service("docker.service"),
-        "docker.socket": service("docker.socket"),
-        "the engine at /var/run/docker.sock": engine.get("ID"),
-        "the owner of /var/run/docker.sock": socket_owner(),
+        **engine.units,
+        "the engine at /var/run/docker.sock": engine.identity(),
+        "the owner of /var/run/docker.sock": engine.owner(),
     }
     snapshot.update({f"the docker context file {path}": value for path, value in contexts(folder, ours).items()})
-    return {"things": snapshot, "containers": containers(), "ours": sorted(ours)}
-
-
-def socket_owner():
-    try:
-        there = os.stat(SOCKET)
-    except OSError:
-        return None
-    return f"owner {there.st_uid}:{there.st_gid}, mode {there.st_mode & 0o7777:04o}, inode {there.st_ino}"
+    return {"things": snapshot, "containers": engine.containers(), "ours": sorted(ours)}
 
 
 def differences(before, after):

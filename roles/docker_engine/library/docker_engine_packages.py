@@ -13,6 +13,7 @@ from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_docker_repository import Failure
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_masks import masked
 from ansible.module_utils.containai_progress import followed
 from ansible.module_utils.containai_proxy import use
 from ansible.module_utils.containai_record import Record, read, replace
@@ -59,7 +60,6 @@ CLI = {"docker": "docker-ce-cli", "distro": "docker-cli"}
 SERVICES = ("docker.service", "docker.socket", "containerd.service")
 DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
-MASKS = "/run/systemd/system"
 
 
 def run(argv, **more):
@@ -123,18 +123,8 @@ def install(packages, record, params):
     record.save()
     if DIVERTED in record.data.get("diversions", []):
         run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", DOCKER])
-    masks = [os.path.join(MASKS, name) for name in quiet]
-    try:
-        for path in masks:
-            if not os.path.lexists(path):
-                os.symlink("/dev/null", path)
-        run(["systemctl", "daemon-reload"])
+    with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
         installed = apt_install(packages, record, params)
-    finally:
-        for path in masks:
-            if os.path.islink(path):
-                os.unlink(path)
-        run(["systemctl", "daemon-reload"])
     rest(quiet)
     record.settle("docker")
     return installed

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_brought import Brought, Failure, reload, run
 from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark, take_away
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
@@ -40,21 +41,7 @@ actions: {type: list, elements: dict, returned: always, description: what was do
 notes: {type: list, elements: str, returned: always, description: what was left and why}
 """
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 OPEN = 0o755  # as the top of a new file system is
-SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
-DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables"}
-
-# Debian's docker.io, when purged, empties /var/lib/docker and unmounts whatever begins with that path: our data root, and all of a Docker that somebody
-# has begun to use since. So the purge sees an empty folder there, in a mount namespace of its own.
-SHELTER = '[ ! -d "$0" ] || mount -t tmpfs -o size=1m,mode=711 none "$0"; exec "$@"'
-SHELTERED = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", SHELTER, "/var/lib/docker")
-
-
-def run(*argv):
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
 def mounts_below(path):
@@ -114,60 +101,6 @@ class Removal:
             os.unlink(path)
         else:
             replace(path, before)
-
-    def remove_packages(self):
-        present = set(run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
-        ours = sorted(set(self.record.data.get("packages", [])) & present - {SYSBOX})
-        if run("systemctl", "is-enabled", "docker.service").stdout.strip() == "enabled" or run("systemctl", "is-active", "docker.service").returncode == 0:
-            if set(ours) & DOCKER:
-                self.notes.append("docker.service is in use by now, so Docker's packages stay.")
-            ours = [name for name in ours if name not in DOCKER]
-        while ours:
-            plan = run("apt-get", "--simulate", "purge", *ours).stdout
-            going = {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))}
-            gone_by_then = {SYSBOX} if self.dry and SYSBOX in self.record.data.get("packages", []) else set()
-            others = sorted(going - set(ours) - gone_by_then)
-            if not others:
-                break
-            needed = [name for name in ours if set(others) & self.dependents(name, others)]
-            self.notes.append(f"{', '.join(needed or ours)} stays: {', '.join(others)} needs it by now.")
-            ours = [name for name in ours if name not in needed] if needed else []
-        if ours:
-            self.did("remove", f"packages: {' '.join(ours)}")
-        if ours and not self.dry:
-            run("dpkg", "--configure", "-a")  # mends what an interrupted dpkg left; without that there is nothing to do
-            result = run(*SHELTERED, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={self.module.params['apt_wait']}", "purge", "--yes", *ours)
-            if result.returncode != 0:
-                lines = mask("\n".join(result.stderr.strip().splitlines()[-4:]))
-                self.module.fail_json(
-                    msg=f"apt could not remove {' '.join(ours)}:\n{lines}", hint="run `sudo dpkg --configure -a`, then `cai uninstall` again", failure="failed"
-                )
-        for diverted in self.record.data.get("diversions", []):
-            if not self.dry:
-                run("dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker")
-
-    def dependents(self, name, others):
-        """Which of `others` go when `name` alone is removed."""
-        plan = run("apt-get", "--simulate", "purge", name).stdout
-        return {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))} & set(others)
-
-    def remove_accounts(self):
-        for group, user in self.record.data.get("members", []):
-            self.did("change", f"group {group}: take out {user}")
-            if not self.dry:
-                run("gpasswd", "--delete", user, group)
-        for user in self.record.data.get("users", []):
-            if run("getent", "passwd", user).returncode == 0:
-                self.did("remove", f"user {user}")
-                if not self.dry:
-                    run("userdel", user)
-        for group in self.record.data.get("groups", []):
-            if group in self.record.data.get("users", []) and self.dry:
-                continue  # goes with its user
-            if run("getent", "group", group).returncode == 0:
-                self.did("remove", f"group {group}")
-                if not self.dry:
-                    run("groupdel", group)
 
     def data_roots(self):
         """The folders of data: the setting's, and what the record knows. Ours get the mark while the unit is there to tell so."""
@@ -233,23 +166,25 @@ def main():
         for path, entry in sorted(removal.record.data.get("files", {}).items()):
             if path != module.params["daemon_json"]:
                 removal.give_back_file(path, entry)
-        removal.remove_packages()
-        removal.remove_accounts()
+        Brought(removal.record, removal.did, removal.notes, removal.dry, module.params["apt_wait"]).remove()
         for data_root in data_roots:
             removal.remove_data(data_root)
         removal.remove_folders()
         if not removal.dry:
-            run("systemctl", "daemon-reload")
+            reload()
         removal.forget()
         remove_lock()
-    except PermissionError as error:
-        module.warn(f"{error.filename} cannot be read without root rights; the run itself will go on from there.")
+    except Failure as failure:
+        module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename} cannot be removed: {error.strerror}.",
-            hint=f"run `ls -ld {error.filename}`, mend it, then `cai uninstall` again",
-            failure="failed",
-        )
+        if not (removal.dry and isinstance(error, PermissionError)):
+            look = "lsattr -d" if error.errno == errno.EPERM else "ls -ld"  # of root: somebody made it immutable
+            module.fail_json(
+                msg=f"{error.filename} cannot be removed: {error.strerror}.",
+                hint=f"run `{look} {error.filename}`, mend it, then `cai uninstall` again",
+                failure="failed",
+            )
+        module.warn(f"{error.filename} cannot be read without root rights; the run itself will go on from there.")
     module.exit_json(changed=bool(removal.actions), actions=removal.actions, notes=removal.notes, diff=removal.diff)
 
 

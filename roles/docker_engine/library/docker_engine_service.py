@@ -188,9 +188,12 @@ def mend_network(module):
 def stop(module):
     """Stop and disable the engine and what it needs; its containers are the user's, so they are asked for first."""
     params = module.params
-    units = [params["unit"], *reversed(params["helpers"])]
-    live = [unit for unit in units if unit_state(unit).get("LoadState") == "loaded" and unit_state(unit).get("ActiveState") != "inactive"]
-    actions = [{"verb": "stop", "what": unit} for unit in live]
+    states = {unit: unit_state(unit) for unit in (params["unit"], *reversed(params["helpers"]))}
+    units = [unit for unit, state in states.items() if state.get("LoadState") == "loaded"]
+    live = [unit for unit in units if states[unit].get("ActiveState") != "inactive"]
+    # One that was stopped by hand, or whose first start was cut off, would leave its link for the boot behind.
+    idle = [unit for unit in units if unit not in live and states[unit].get("UnitFileState", "").startswith("enabled")]
+    actions = [{"verb": "stop", "what": unit} for unit in live] + [{"verb": "disable", "what": unit} for unit in idle]
     try:
         running = {item["Id"]: item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []}
     except PermissionError:
@@ -207,12 +210,11 @@ def stop(module):
         )  # fmt: skip
     if not module.check_mode:
         stop_containers(module, running)
-    if live and not module.check_mode:
-        for unit in units:
+        for unit in units if actions else []:
             result = run("systemctl", "disable", "--now", unit)
             if result.returncode != 0:
                 fail(module, f"{unit} did not stop: {result.stderr.strip()}", f"run `systemctl status {unit}`")
-    return {"changed": bool(live), "actions": actions}
+    return {"changed": bool(actions), "actions": actions}
 
 
 def stop_containers(module, running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import time
@@ -25,6 +26,31 @@ def holder(locks="/proc/locks"):
                 name = handle.read().strip()
             return f", process {pid} ({name}) holds its lock"
     return ""
+
+
+def quiet(seconds):
+    """Wait until nobody is at work with apt or dpkg, but no longer than that. The child of a run that was killed may still be."""
+    end = time.monotonic() + seconds
+    while holder() and time.monotonic() < end:
+        time.sleep(0.5)
+
+
+def half_unpacked(run, names):
+    """Which of the packages a dpkg that was killed left half unpacked. apt removes none of these, and may refuse everything else because of them."""
+    listing = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Eflag}\n", *names]).stdout if names else ""
+    return [line.split()[0] for line in listing.splitlines() if line.endswith(" reinstreq")]
+
+
+def unpack_anew(run, names, archives="/var/cache/apt/archives/{}_*.deb"):
+    """Make those whole, so that apt can remove them with all of their files, or, without the archive, take them away as they are."""
+    broken = half_unpacked(run, names)
+    found = [sorted(glob.glob(archives.format(glob.escape(name))), key=os.path.getmtime) for name in broken]
+    newest = [paths[-1] for paths in found if paths]
+    if newest:
+        run(["dpkg", "--unpack", "--force-depends", *newest])
+    left = half_unpacked(run, broken)
+    if left:
+        run(["dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", *left])
 
 
 def _open_files(pid):

@@ -17,6 +17,10 @@ class Refusal(Exception):
         self.message, self.hint, self.failure = message, hint, failure
 
 
+class Unusable(Refusal):
+    """The daemon.json cannot be read as one, whatever is in it."""
+
+
 def check_settings(settings, dedicated):
     try:
         check_all(settings, "docker_engine_")
@@ -39,7 +43,7 @@ def check_daemon_json(path, dedicated, dns=()):
     except PermissionError:
         return f"{path} cannot be read without root rights; the run itself will check it."
     except (OSError, DaemonJsonError) as error:
-        raise Refusal(f"{path} cannot be used: {getattr(error, 'strerror', None) or error}.", mend, "precondition") from error
+        raise Unusable(f"{path} cannot be used: {getattr(error, 'strerror', None) or error}.", mend, "precondition") from error
     found = conflicts(value, dns) if dedicated else []
     if found:
         reasons = "; ".join(f'"{key}" {why}' for key, why in found)

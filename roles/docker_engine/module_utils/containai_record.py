@@ -89,7 +89,8 @@ def inventory():
     query = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"]
     listing = subprocess.run(query, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False).stdout
     return {
-        "packages": [line[3:].strip() for line in listing.splitlines() if line.startswith("ii")],
+        # Half-installed ones too: an apt that was cut off leaves them. "rc" and "un" are gone.
+        "packages": [line[3:].strip() for line in listing.splitlines() if line[1:2] not in ("n", "c", "")],
         "groups": [entry.gr_name for entry in grp.getgrall()],
         "users": [entry.pw_name for entry in pwd.getpwall()],
     }
@@ -149,11 +150,20 @@ class Record:
 
     def settle(self, name):
         """Close it: note every package, group and user that came since."""
+        self.count(name)
+        self.save()
+
+    def count(self, name):
+        """Note what came since, without saving it."""
         before, now = self.data["installing"].pop(name), inventory()
         for kind in ("packages", "groups", "users"):
             for value in sorted(set(now[kind]) - set(before[kind])):
                 self.note(kind, value)
-        self.save()
+
+    def count_cut_off(self):
+        """Note what came of every change that is still open: a setup that was cut off. Not saved, so that a removal that is cut off begins anew."""
+        for name in list(self.data.get("installing", {})):
+            self.count(name)
 
     def note(self, kind, value):
         """Add `value` to the list `kind`, once."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +57,57 @@ def test_without_a_holder_apt_has_the_word(apt: ModuleType) -> None:
         fcntl.lockf(own, fcntl.LOCK_EX)  # this process itself is nobody else
         assert apt.holder() == ""
     assert "--fix-broken" in apt.hint("", "E: Unable to locate package")
+
+
+def test_whoever_is_at_work_is_waited_for(apt: ModuleType) -> None:
+    until_told = HOLD.replace("sys.stdin.read()", "sys.stdin.readline(); import time; time.sleep(0.2)")
+    with subprocess.Popen(
+        [sys.executable, "-c", until_told, apt.LOCKS[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        apt.quiet(0)
+        assert apt.holder() != ""  # no longer than one wants to
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+        apt.quiet(60)
+        assert apt.holder() == ""
+
+
+@pytest.fixture
+def dpkg(tmp_path: Path) -> Callable[[list[str]], subprocess.CompletedProcess[str]]:
+    """dpkg with rsync and jq half unpacked; an archive makes its package whole."""
+    broken, calls = {"rsync", "jq"}, []
+
+    def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
+        if argv[0] == "dpkg-query":
+            rows = [f"{name} {'reinstreq' if name in broken else 'ok'}" for name in argv[4:]]
+            return subprocess.CompletedProcess(argv, 0, "\n".join(rows) + "\n")
+        calls.append([word.removeprefix(f"{tmp_path}/") for word in argv])
+        for word in argv:
+            broken.discard(Path(word).name.partition("_")[0])
+        return subprocess.CompletedProcess(argv, 0, "")
+
+    run.calls = calls
+    return run
+
+
+def test_what_is_half_unpacked_is_unpacked_anew_or_taken_away(apt: ModuleType, tmp_path: Path, dpkg) -> None:
+    for number, name in enumerate(("jq_1.5_amd64.deb", "jq_1.6_amd64.deb", "jq-doc_1.6_all.deb")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (number, number))
+    apt.unpack_anew(dpkg, ["fuse3", "jq", "rsync"], f"{tmp_path}/{{}}_*.deb")
+    assert dpkg.calls == [
+        ["dpkg", "--unpack", "--force-depends", "jq_1.6_amd64.deb"],
+        ["dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", "rsync"],
+    ]
+
+
+def test_whole_packages_and_those_of_others_are_left(apt: ModuleType, dpkg) -> None:
+    apt.unpack_anew(dpkg, ["fuse3"])
+    apt.unpack_anew(dpkg, [])  # dpkg-query would list them all
+    assert dpkg.calls == []
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,16 @@ def test_what_setup_would_refuse_is_a_finding(
     assert hint in finding["hint"]
 
 
+@pytest.mark.parametrize("text", ['{"debug": tru', "[]"])
+def test_a_daemon_json_that_is_none_is_refused_and_left_to_another_finding(
+    module: ModuleType, machine: Machine, text: str
+) -> None:
+    machine.file("daemon.json", text)
+    assert "daemon.json cannot be used" in look(module, machine)["msg"]
+    (finding,) = look(module, machine, report=True)["findings"]
+    assert finding["status"] == "pass"
+
+
 def test_an_unsupported_host_is_refused_in_a_report_too(module: ModuleType, machine: Machine) -> None:
     machine.kernel = "5.9.16"
     answer = look(module, machine, report=True)

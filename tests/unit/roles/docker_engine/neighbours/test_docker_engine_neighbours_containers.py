@@ -6,6 +6,7 @@ import socket
 from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_other_engine
 
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.docker_engine.neighbours.host import Host, snapshot
@@ -37,7 +38,7 @@ def test_a_rule_that_was_flushed_is_a_change_although_the_port_still_answers(
     monkeypatch.setattr(module, "PATH", str(host.commands.folder))
     rule = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 53535 -j DNAT --to-destination 172.17.0.2:80"
     host.commands.add("iptables", f"echo '-N DOCKER'; echo '{rule}'")
-    monkeypatch.setattr(module, "connects", lambda port: True)
+    monkeypatch.setattr(containai_other_engine, "connects", lambda port: True)
     ports = [{"PublicPort": 53535, "Type": "tcp"}]
     host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": ports}]
     before = snapshot(module)

@@ -20,6 +20,24 @@ def test_stopping_disables_engine_and_helpers(module: ModuleType, service: Servi
     assert not run_module(module, state="stopped", **service.parameters)["changed"]
 
 
+def test_one_that_was_stopped_already_is_disabled(module: ModuleType, service: Service) -> None:
+    """Its link for the boot would lead nowhere once its file is gone."""
+    service.set(ActiveState="inactive")
+    for helper in HELPERS:
+        service.set(helper, ActiveState="inactive", UnitFileState="static")
+    plan = run_module(module, check_mode=True, state="stopped", **service.parameters)
+    assert service.changes() == []
+    answer = run_module(module, state="stopped", **service.parameters)
+    assert answer.actions == plan.actions == [("disable", UNIT)]
+    assert service.units[UNIT]["UnitFileState"] == "disabled"
+    assert not run_module(module, state="stopped", **service.parameters)["changed"]
+
+
+def test_a_helper_that_was_never_written_is_not_missed(module: ModuleType, service: Service) -> None:
+    service.write({UNIT: service.units[UNIT]})
+    assert run_module(module, state="stopped", **service.parameters).actions == [("stop", UNIT)]
+
+
 def test_stopping_is_refused_while_containers_run(module: ModuleType, service: Service) -> None:
     service.containers = [{"Id": "1", "Names": ["/agent"]}]
     answer = run_module(module, state="stopped", **service.parameters)

@@ -1,0 +1,74 @@
+"""What a removal meets: the programs that it calls, and the record that setup left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ansible.module_utils.containai_data_root import MARKER
+from ansible.module_utils.containai_record import Record
+
+from tests.unit.roles.conftest import Commands, run_module
+
+
+class Host:
+    """The programs that removal calls; apt's plan is in a file: package, then what goes with it."""
+
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        self.folder, self.commands = folder, commands
+        self.data_root = folder / "docker-containai"
+        self.data_root.mkdir()
+        (self.data_root / "containerd").mkdir()
+        (self.data_root / MARKER).touch()
+        (self.data_root / "volume").write_text("mine")
+        self.packages = folder / "packages"
+        self.packages.write_text("libc6\ndocker.io\nfuse3\n")
+        self.needs: dict[str, list[str]] = {}
+        commands.link("cat")
+        commands.add("dpkg-query", f"cat {self.packages}")
+        commands.add("dpkg-divert")
+        commands.add("dpkg")
+        commands.add("systemctl", "case $1 in is-enabled) echo disabled; exit 1;; is-active) exit 3;; esac")
+        for name in ("gpasswd", "userdel", "groupdel"):
+            commands.add(name)
+        commands.add("unshare", 'while [ "$1" != /var/lib/docker ]; do shift; done; shift; exec "$@"')
+        commands.add("getent", 'echo "$2:x:990:"')
+        self.plan()
+
+    def plan(self, code: int = 0) -> None:
+        (self.folder / "needs").write_text(json.dumps(self.needs))
+        script = f"needs = json.load(open('{self.folder}/needs'))\nwords = [word for word in sys.argv[sys.argv.index('purge') + 1:] if not word.startswith('-')]\n"
+        script += "if '--simulate' in sys.argv:\n    for word in words:\n        for name in [word, *needs.get(word, [])]:\n            print(f'Purg {name} [1.0]')\n"
+        script += f"else:\n    sys.stderr.write('dpkg: error\\nvia http://me:geheim@proxy:3128\\n' if {code} else '')\n    sys.exit({code})"
+        self.commands.add("apt-get", script, python=True)
+
+    def changes(self) -> list[list[str]]:
+        looks = {"dpkg-query", "getent", "unshare"}
+        return [
+            call
+            for call in self.commands.calls
+            if call[0] not in looks and "--simulate" not in call and call[1:2] not in (["is-enabled"], ["is-active"])
+        ]
+
+
+def remove(module: ModuleType, host: Host, **more: Any) -> Any:
+    return run_module(module, data_root=str(host.data_root), **more)
+
+
+def made(path: Path, before: bytes | None, after: bytes) -> None:
+    """Change a file as setup does: the record first."""
+    record = Record()
+    record.note_file(str(path), before, after)
+    record.save()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(after)
+
+
+def note(**lists: list[Any]) -> None:
+    record = Record()
+    for kind, values in lists.items():
+        for value in values:
+            record.note(kind, value)
+    record.save()
