@@ -97,19 +97,28 @@ def decide(there, wanted):
 
 def carry_out(contexts, step, params):
     name, wanted = params["name"], wanted_state(params)
-    flags = ["--description", params["description"], "--docker", f"host={params['endpoint']}"]
+    try:
+        write(contexts, step, params)
+    except Failure:
+        now = contexts.read(name)
+        if now == wanted:  # another run was quicker
+            return
+        if not now:  # a CLI that does not write in one step (20.10) leaves a damaged one, and then lists no context at all
+            contexts.erase(name)
+            contexts.tidy()
+        raise
+    if contexts.read(name) != wanted:
+        raise Failure(f"The context {name} is not as it was asked for, although docker reported success.", f"run `docker context inspect {name}`")
+
+
+def write(contexts, step, params):
+    name, flags = params["name"], ["--description", params["description"], "--docker", f"host={params['endpoint']}"]
     if step == "replace":
         contexts.erase(name)
     if step in ("create", "replace"):
-        try:
-            contexts.docker("create", name, *flags)
-        except Failure:
-            if contexts.read(name) != wanted:  # else another run was quicker
-                raise
+        contexts.docker("create", name, *flags)
     elif step == "update":
         contexts.docker("update", name, *flags)
-    if contexts.read(name) != wanted:
-        raise Failure(f"The context {name} is not as it was asked for, although docker reported success.", f"run `docker context inspect {name}`")
 
 
 def finding(name, there, step):

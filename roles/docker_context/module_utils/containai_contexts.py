@@ -35,6 +35,7 @@ class Contexts:
         same = self.entry.pw_uid == os.getuid()
         home = os.environ.get("HOME", self.entry.pw_dir) if same else self.entry.pw_dir
         self.folder = config_dir or os.path.join(home, ".docker")
+        self.top = os.path.join(self.folder, "contexts")
         self.identity = {} if same else {"user": self.entry.pw_uid, "group": self.entry.pw_gid, "extra_groups": []}
         self.environment = {"PATH": PATH, "HOME": home, "DOCKER_CONFIG": self.folder, "LC_ALL": "C"}
 
@@ -68,20 +69,26 @@ class Contexts:
 
     def erase(self, name):
         """Remove a context's own two folders: `docker context rm` wants to read a damaged one first, even with --force."""
-        self.as_user("rm", "-rf", "--", *(os.path.join(self.folder, "contexts", part, key_of(name)) for part in PARTS))
+        there = [os.path.join(self.top, part) for part in self._parts(name)]
+        if there:
+            self.as_user("rm", "-rf", "--", *there)
 
     def pack(self, name):
         """Return a context's own folders, certificates too, as a tar archive."""
-        top = os.path.join(self.folder, "contexts")
-        there = [f"{part}/{key_of(name)}" for part in PARTS if os.path.lexists(os.path.join(top, part, key_of(name)))]
-        return self._tar("-c", top, *there)
+        return self._tar("-c", *self._parts(name))
+
+    def _parts(self, name):
+        """A context's own folders, as far as they are there, below the top."""
+        parts = [f"{part}/{key_of(name)}" for part in PARTS]
+        return [part for part in parts if os.path.lexists(os.path.join(self.top, part))]
 
     def unpack(self, name, data):
         """Put a context back as it was packed."""
         self.erase(name)
-        self._tar("-x", os.path.join(self.folder, "contexts"), data=data)
+        self._tar("-x", data=data)
 
-    def _tar(self, verb, top, *more, data=None):
+    def _tar(self, verb, *more, data=None):
+        top = self.top
         result = self.as_user("tar", verb, "-p", "-f", "-", "-C", top, *more, data=data)
         if result.returncode != 0:
             reason = result.stderr.decode("utf-8", "replace").strip().splitlines()[:1] or ["no reason given"]

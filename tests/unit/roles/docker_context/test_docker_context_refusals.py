@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.unit.roles.conftest import Commands, run_module
-from tests.unit.roles.docker_context.contexts import STAND_IN, WANTED, picture, stored
+from tests.unit.roles.docker_context.contexts import NAME, STAND_IN, WANTED, meta_file, picture, stored, write_context
 
 
 @pytest.mark.parametrize("name", ["default", "desktop-linux"])
@@ -75,6 +75,27 @@ def test_a_cli_that_lies_is_found_out(bare: ModuleType, home: Path, commands: Co
 def test_a_cli_that_fails_without_a_word(bare: ModuleType, home: Path, commands: Commands) -> None:
     commands.add("docker", "exit 7")
     assert "no reason given" in run_module(bare, **WANTED)["msg"]
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["create", "update"])
+@pytest.mark.parametrize("place", ["os.makedirs(", "with open(meta", "    json.dump("])
+def test_nothing_half_made_is_left_by_a_cli_that_fails(
+    bare: ModuleType, home: Path, commands: Commands, place: str, there: bool
+) -> None:
+    """Docker 20.10 does not write in one step, and `docker context ls` fails at what it leaves."""
+    write_context(home, "other", "unix:///other.sock")
+    if there:
+        write_context(home, NAME, "unix:///edited.sock")
+    indent = " " * (len(place) - len(place.lstrip()))
+    commands.add("docker", STAND_IN.replace(place, f"{indent}sys.exit('no space left')\n{place}"), python=True)
+    commands.link("rm", "tar")
+    assert "no space left" in run_module(bare, **WANTED)["msg"]
+    damaged = place == "    json.dump("
+    assert meta_file(home).parent.exists() == meta_file(home).exists() == (there and not damaged)
+    assert meta_file(home, "other").exists()
+    commands.add("docker", STAND_IN, python=True)
+    assert run_module(bare, **WANTED)["changed"]
+    assert stored(home)[0] == WANTED["endpoint"]
 
 
 def test_settings_that_cannot_be_looked_at_are_said(bare: ModuleType, home: Path) -> None:
