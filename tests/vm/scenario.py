@@ -67,14 +67,15 @@ class Scenario:
         result: dict[str, Any] = json.loads(text)
         return result
 
-    def ansible(self, playbook: str, *words: str) -> int:
-        """Run a playbook as an ops team does; returns how much it changed."""
+    def ansible(self, playbook: str, *words: str, reaching: str = "localhost") -> int:
+        """Run a playbook as an ops team does, on this machine and where it says; returns how much it changed."""
         words = (f"playbooks/{playbook}.yml", "-v", "-e", f"@{self.settings}", *words)
         say(f"    $ ansible-playbook {' '.join(words)}")
         command: list[str | Path] = [self.python, "-m", "ansible", "playbook", *words]
         environment = {"ANSIBLE_CONFIG": str(self.content / "ansible.cfg")}
         code, text = self._show(command, environment, (), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         check(code == 0, f"playbooks/{playbook}.yml ended with {code}")
+        check(re.search(rf"^{reaching} +: ok=", text, re.MULTILINE) is not None, f"it reached {reaching}")
         return sum(map(int, re.findall(r"changed=(\d+)", text)))
 
     def _show(

@@ -50,9 +50,11 @@ def tell(scene: Scenario, server: refusals.Mirror, image: Path) -> None:
         check(scene.cai("setup")["changed"] > 0, "the run repaired something")  # it ends with a Sysbox container
         check("sysbox-runc" in scene.docker("info"), "the engine answers")
         check("cpus: 1" in (scene.folder / "lima.yaml").read_text(), "the edit is undone")
-    with step("drift: a removed socket, repaired without a look into the VM"):
+    with step("drift: a removed socket, led to the VM anew: neither the VM nor what runs in it is touched"):
+        agent = (scene.folder / "ha.pid").read_text()
         scene.socket.unlink()
         check(scene.ansible("macos", "--limit", "localhost") > 0, "the run repaired something")
+        check((scene.folder / "ha.pid").read_text() == agent, "the VM was not restarted")
         scene.use()
     with step("uninstall stops the VM and keeps it; purge deletes it"):
         _uninstalled(scene)
@@ -89,6 +91,8 @@ def _stopped_and_started(scene: Scenario) -> None:
     check(_sick(report) == ["VM"], "the VM alone is reported")
     hint = next(finding["hint"] for finding in report["findings"] if finding["part"] == "VM")
     scene.type(hint.partition("`")[2].partition("`")[0])
+    check(scene.ansible("macos", "--tags", "sysbox_verify", reaching=NAME) == 0, "verified by itself in the VM")
+    check(scene.ansible("macos", "--tags", "lima_vm_verify") == 0, "verified by itself from outside")
     scene.use()
     check(_sick(scene.cai("doctor")) == [], "the running VM is healthy")
 

@@ -8,6 +8,7 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_limactl import version
+from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: lima_vm_brew
@@ -59,7 +60,7 @@ def install(module, brew, formula):
     except (OSError, subprocess.TimeoutExpired) as error:
         module.fail_json(msg=f"`brew install {formula}` did not end: {error}", hint=hint, failure="failed")
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-6:])
+        said = mask("\n".join((done.stderr or done.stdout).strip().splitlines()[-6:]))
         module.fail_json(msg=f"`brew install {formula}` failed:\n{said}", hint=hint, failure="failed")
 
 

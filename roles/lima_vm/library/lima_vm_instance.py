@@ -7,7 +7,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
-from ansible.module_utils.containai_lima_drift import drift, keep, steps
+from ansible.module_utils.containai_lima_drift import actions_of, drift, keep, steps
 from ansible.module_utils.containai_lima_health import findings
 from ansible.module_utils.containai_lima_progress import cache, telling
 from ansible.module_utils.containai_limactl import Lima, LimaError, answers
@@ -25,8 +25,8 @@ description:
   - Compares the stored lima.yaml with I(config). What Lima reads at a start is applied by validate, stop, write, start; what needs a new disk
     (images, vmType, arch, user, a smaller disk) is reported, and done only with I(recreate), since it destroys what the guest holds.
   - A stopped instance is started. A transient Broken is waited out, a lasting one repaired (guest shut down where it listens, processes that are the
-    instance's own ended, stale pid and socket files cleared). A running one whose forwarded socket is dead, while the guest's Docker answers or the
-    guest cannot be reached, is restarted.
+    instance's own ended, stale pid and socket files cleared). A forwarded socket that is dead while the guest's Docker answers is led to it anew, which
+    leaves what runs there alone. Where that does not help, or the guest cannot be reached, the instance is restarted.
   - A start that fails stops the instance again and shows the end of its logs. Touches no other instance.
   - With neither limactl nor an instance, check mode still says what would be done. Needs PyYAML.
   - Running containers are not ended by C(stopped) and C(absent) without I(stop_containers); in check mode they are listed in C(confirm).
@@ -72,7 +72,6 @@ reachable: {type: bool, returned: with I(report), description: whether the guest
 log: {type: list, elements: str, returned: always, description: limactl's commands and its own output, sample: ["$ limactl start containai-secure"]}
 """
 
-VERBS = {"create": "create", "start": "start", "stop": "restart", "delete": "remove", "repair": "change", "write": "change"}
 SOCKET_SECONDS = 90
 
 
@@ -116,19 +115,19 @@ class Converger:
         return comment + yaml.safe_dump(keep(before, yaml.safe_load(self.wanted), recreate), sort_keys=False), False
 
     def dead(self, status):
-        """Whether the forward is: the host gets no answer, although the guest does, or cannot be reached at all."""
+        """What a dead forward needs: the host gets no answer, although the guest does, or cannot be reached at all. "" where all is well."""
         if status != "Running" or self.params["state"] != "started" or answers(self.lima.socket):
-            return False
-        guest = self.lima.guest_engine()
+            return ""
+        guest = self.lima.guest.engine()
         if guest == "down":  # not installed yet, or for the engine's role to start
-            return False
+            return ""
         self.reasons.append("its Docker socket is dead" if guest == "up" else "it cannot be reached")
-        return True
+        return "forward" if guest == "up" else "stop"
 
     def plan(self):
         status = self.lima.status(self.params["settle"]) if self.lima.limactl else None
         write, recreate = self.compare(status)
-        dead = not write and not recreate and self.dead(status)
+        dead = "" if write or recreate else self.dead(status)
         if status not in (None, "Running", "Stopped"):
             self.reasons.append(f"Lima calls it {status or 'unusable'}")
         return status, write, steps(self.params["state"], status, bool(write), recreate, dead)
@@ -138,9 +137,12 @@ class Converger:
             self.lima.validate(write or self.wanted)
 
     def carry_out(self, names, write):
+        """Do the steps; returns them, or the restart that it took instead."""
         arguments = {"create": (self.wanted, self.params["create_timeout"]), "start": (self.params["start_timeout"],), "write": (write,)}
-        for name in names:
-            getattr(self.lima, name)(*arguments.get(name, ()))
+        done = [getattr(self.lima, name)(*arguments.get(name, ())) for name in names]
+        if names == ["forward"] and done == [False]:
+            return self.carry_out(["stop", "start"], write)
+        return names
 
     def containers(self, status):
         """What runs in a VM that is to be stopped or deleted."""
@@ -176,16 +178,6 @@ class Converger:
         return True
 
 
-def actions_of(names, name, reasons):
-    because = f" ({'; '.join(reasons)})" if reasons else ""
-    verbs = [VERBS[step] for step in names]
-    if "restart" in verbs and "start" in verbs:
-        verbs = [verb for verb in verbs if verb not in ("start", "change")]
-    if names == ["stop"]:
-        verbs = ["stop"]
-    return [{"verb": verb, "what": f"Lima VM {name}{because if position == 0 else ''}"} for position, verb in enumerate(verbs)]
-
-
 def diff_of(lima, names, write, wanted):
     if not {"create", "write", "delete"} & set(names):
         return []
@@ -200,8 +192,8 @@ def converge(module):
     state = {"socket": lima.socket, "ssh_config": lima.ssh_config, "log": lima.log}
     status, write, names = converger.plan()
     if params["report"]:
-        reachable = status == "Running" and lima.ssh("true") == 0
-        found = findings(lima, status, converger.reasons if names else [], "start" in names, reachable)
+        reachable = status == "Running" and lima.guest.run("true") == 0
+        found = findings(lima, status, converger.reasons if names else [], bool({"start", "forward"} & set(names)), reachable)
         return {"changed": False, "running": status == "Running", "reachable": reachable, "findings": found, **state}
     live = converger.containers(status)
     converger.validate(names, write)
@@ -213,7 +205,7 @@ def converge(module):
         return {"changed": bool(names), "running": running, "actions": actions + guest, "diff": diff, "confirm": live, **state}
     converger.refuse_live(live)
     with telling(params["progress"], os.path.join(lima.dir, "ha.stderr.log"), cache(os.environ, os.path.expanduser("~"))):
-        converger.carry_out(names, write)
+        actions = actions_of(converger.carry_out(names, write), lima.name, converger.reasons)
     if params["require_socket"] and converger.require_socket():
         actions.append({"verb": "restart", "what": f"Lima VM {lima.name} (its Docker socket was dead)"})
     running = params["state"] == "started" or (status == "Running" and params["state"] == "present")

@@ -8,6 +8,7 @@ import re
 IMMUTABLE = ("arch", "images", "user", "vmType")
 UNITS = {"": 1, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 DEFAULT_DISK = "100GiB"
+VERBS = {"create": "create", "start": "start", "stop": "restart", "delete": "remove", "repair": "change", "write": "change", "forward": "change"}
 
 
 def size(text):
@@ -38,10 +39,10 @@ def keep(stored, wanted, keys):
     return kept
 
 
-def steps(state, status, write, recreate=False, dead=False):
-    """Return the steps to `state`; names of Instance's methods.
+def steps(state, status, write, recreate=False, dead=""):
+    """Return the steps to `state`; names of Lima's methods.
 
-    status: what Lima says, None where there is no instance. write: lima.yaml has to be renewed. dead: it runs, but its socket does not work.
+    status: what Lima says, None where there is no instance. write: lima.yaml has to be renewed. dead: the step for a socket that does not work though it runs.
     """
     if state == "absent":
         return [] if status is None else ["delete"]
@@ -50,9 +51,20 @@ def steps(state, status, write, recreate=False, dead=False):
     elif recreate:
         found = ["delete", "create"]
     elif status == "Running":
-        found = (["stop"] if write or dead or state == "stopped" else []) + (["write"] if write else [])
+        found = (["stop"] if write or state == "stopped" else [dead] if dead else []) + (["write"] if write else [])
     else:
         found = (["repair"] if status != "Stopped" else []) + (["write"] if write else [])
-    runs = status == "Running" and not found
+    runs = status == "Running" and found in ([], ["forward"])
     again = state == "present" and status == "Running"
     return found + (["start"] if (state == "started" or again) and not runs else [])
+
+
+def actions_of(names, name, reasons):
+    """The steps as actions that are told, with what made them necessary."""
+    because = f" ({'; '.join(reasons)})" if reasons else ""
+    verbs = [VERBS[step] for step in names]
+    if "restart" in verbs and "start" in verbs:
+        verbs = [verb for verb in verbs if verb not in ("start", "change")]
+    if names == ["stop"]:
+        verbs = ["stop"]
+    return [{"verb": verb, "what": f"Lima VM {name}{because if position == 0 else ''}"} for position, verb in enumerate(verbs)]

@@ -1,4 +1,4 @@
-"""One Lima instance, through limactl, its folder and its ssh; no terminal, no shell, a time limit on everything."""
+"""One Lima instance, through limactl and its folder; no terminal, no shell, a time limit on everything."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import subprocess
 import tempfile
 import time
 
-PING = (
-    'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("/var/run/docker.sock"); '
-    's.sendall(b"GET /_ping HTTP/1.0\\r\\n\\r\\n"); raise SystemExit(b" 200 " not in s.recv(64))'
-)
+from ansible.module_utils.containai_lima_guest import Guest
+from ansible.module_utils.containai_secrets import mask
+
+FORWARD_SECONDS = 15
 # What limactl says, and what helps.
 HINTS = (
     (r"no space left", "make room (`df -h {home}` shows where), then `cai setup` again"),
@@ -77,7 +77,7 @@ def tail(path, lines=12):
             text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]", "", handle.read()[-20000:])
     except OSError:
         return ""
-    return "\n".join([line for line in map(plain, text.splitlines()) if line.strip()][-lines:])
+    return mask("\n".join([line for line in map(plain, text.splitlines()) if line.strip()][-lines:]))
 
 
 def plain(line):
@@ -104,6 +104,7 @@ class Lima:
             [os.path.dirname(limactl), os.environ.get("PATH", ""), "/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
         )
         self.environment = {**os.environ, "LIMA_HOME": home, "PATH": path}
+        self.guest = Guest(name, self.ssh_config, self.environment)
 
     def run(self, *argv, timeout=120, check=True):
         """Run limactl; its output is kept in `log`. Raises LimaError with what it said, when `check`."""
@@ -123,6 +124,7 @@ class Lima:
             raise LimaError(f"`{short}` did not end within {timeout} seconds.", self.hint("timeout")) from error
         except OSError as error:
             raise LimaError(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
+        done.stderr = mask(done.stderr)  # the proxy of its environment
         if argv[0] != "list":
             self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
         if check and done.returncode != 0:
@@ -197,6 +199,10 @@ class Lima:
         if self.run("stop", self.name, timeout=420, check=False).returncode != 0:
             self.repair()
 
+    def forward(self):
+        """Lead the Docker socket to the guest again. What runs there goes on, so this is tried before a restart; False where it did not help."""
+        return self.guest.forward(self.socket) and self.wait(FORWARD_SECONDS)
+
     def delete(self):
         self.run("delete", "-f", self.name, timeout=300)
 
@@ -227,32 +233,11 @@ class Lima:
 
         Apple's virtualization runs in the host agent's own process, which is to end as well.
         """
-        if self.ssh("sudo -n systemctl --no-block poweroff") != 0:
+        if self.guest.run("sudo -n systemctl --no-block poweroff") != 0:
             return
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.pids():
             time.sleep(1)
-
-    def ssh(self, command, timeout=45):
-        """Exit code of `command` in the guest over a connection of its own; 255 where ssh does not get there."""
-        options = ["-F", self.ssh_config, "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
-        try:
-            done = subprocess.run(
-                ["ssh", *options, f"lima-{self.name}", command],
-                capture_output=True,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                check=False,
-                timeout=timeout,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return 255
-        return done.returncode
-
-    def guest_engine(self):
-        """up, down, or unreachable: Docker as the guest itself sees it."""
-        code = self.ssh(f"sudo -n python3 -c {shlex.quote(PING)}")
-        return {0: "up", 255: "unreachable"}.get(code, "down")
 
     def wait(self, seconds):
         """Wait until Docker answers on the forwarded socket. The socket's file is there before Docker is, so the API is asked."""

@@ -42,7 +42,7 @@ def test_brew_installs_what_is_missing_quietly(run: Run, brew: Path) -> None:
 def test_brew_fails_with_its_own_words(run: Run, brew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOMEBREW_FAILS", "1")
     result = run("lima_vm_brew", brew=str(brew), formulae=["lima"])
-    assert "curl" in result["msg"]
+    assert "`curl --proxy http://***@proxy:3128` exited with 6." in result["msg"]
     assert "brew install lima" in result["hint"]
 
 

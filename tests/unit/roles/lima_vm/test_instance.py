@@ -184,17 +184,25 @@ def test_an_unreadable_lima_yaml_is_replaced(instance: Call, lima: Standin) -> N
     assert (lima.folder / "lima.yaml").read_text() == CONFIG
 
 
-@pytest.mark.parametrize(("guest", "changed"), [("up", True), ("unreachable", True), ("down", False)])
+@pytest.mark.parametrize(
+    ("settings", "done", "starts"),
+    [
+        ({"guest": "up"}, ["change"], 1),  # what runs in the VM goes on
+        ({"guest": "up", "master": "gone"}, ["restart"], 2),
+        ({"guest": "unreachable"}, ["restart"], 2),
+        ({"guest": "down"}, [], 1),
+    ],
+)
 def test_a_dead_socket_is_repaired_unless_docker_itself_is_down(
-    instance: Call, lima: Standin, guest: str, changed: bool
+    instance: Call, lima: Standin, settings: dict[str, str], done: list[str], starts: int
 ) -> None:
     instance()
     (lima.folder / "sock/docker.sock").unlink()
-    lima.set(guest=guest)
-    result = instance()
-    assert result["changed"] is changed
-    assert verbs(result) == (["restart"] if changed else [])
-    assert lima.starts() == (2 if changed else 1)
+    lima.set(**settings)
+    assert verbs(instance()) == done
+    assert lima.starts() == starts
+    if done:
+        assert instance()["changed"] is False
 
 
 def test_the_required_socket_gets_one_restart_and_then_a_clear_failure(instance: Call, lima: Standin) -> None:
@@ -212,7 +220,12 @@ def test_the_required_socket_gets_one_restart_and_then_a_clear_failure(instance:
 
 @pytest.mark.parametrize(
     ("fault", "hint"),
-    [("download", "lima_vm_image_base_url"), ("digest", "limactl prune"), ("enospc", "make room")],
+    [
+        ("download", "lima_vm_image_base_url"),
+        ("refused", "lima_vm_image_base_url"),
+        ("digest", "limactl prune"),
+        ("enospc", "make room"),
+    ],
 )
 def test_a_failed_download_is_explained_and_the_next_run_goes_on(
     instance: Call, lima: Standin, fault: str, hint: str
@@ -221,6 +234,7 @@ def test_a_failed_download_is_explained_and_the_next_run_goes_on(
     result = instance()
     assert (result["failed"], result["failure"]) == (True, "failed")
     assert hint in result["hint"]
+    assert "geheim" not in str(result)
     lima.set(create=fault)
     assert hint in instance()["hint"]  # it is there now, as Stopped
     lima.set()
@@ -243,7 +257,7 @@ def test_a_failed_start_shows_the_logs_and_leaves_nothing_running(instance: Call
     assert result["failed"] is True
     assert "did not start (and is stopped now)" in result["msg"]
     assert "the guest's last words" in result["msg"]
-    assert "hostagent started" in result["msg"]
+    assert "hostagent started\nHTTPS_PROXY=http://***@proxy:3128" in result["msg"]
     assert "serial.log" in result["hint"]
     assert not (lima.folder / "ha.pid").exists()
     lima.set()

@@ -80,7 +80,7 @@ def test_apples_virtualization_is_given_time_to_shut_the_guest_down(
     states = iter([[7], [7], [7], [], []])
     calls: list[str] = []
     monkeypatch.setattr(made, "pids", lambda: next(states))
-    monkeypatch.setattr(made, "ssh", lambda command: calls.append(command) or 0)
+    monkeypatch.setattr(made.guest, "run", lambda command: calls.append(command) or 0)
     monkeypatch.setattr(made, "run", lambda *words, **_: calls.append(" ".join(words)))
     monkeypatch.setattr(containai_limactl.time, "sleep", lambda _: None)
     made.repair()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
+
+from tests.unit.roles.conftest import REPOSITORY
 
 from .mac import Mac
 
@@ -52,3 +57,17 @@ def test_the_health_report_and_the_removal_of_nothing(mac: Mac) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing to remove" in done.stdout
     assert "rew" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["docker_engine_install", "docker_engine_configure", "sysbox_install", "sysbox_configure", "sysbox_verify"],
+)
+def test_a_part_of_what_is_in_the_vm_brings_the_vm_by_its_tag_alone(tag: str) -> None:
+    command = [sys.executable, "-m", "ansible", "playbook", "playbooks/macos.yml", "--list-tasks", "--tags", tag]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    _, machine, vm, _ = listed.split("  play #")
+    assert "Create and start the VM" in machine
+    assert "Make the VM a host of this run" in machine
+    assert "Install Lima" not in machine
+    assert f"[{tag}]" in vm
