@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from ansible.module_utils import containai_apt
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_lock import hold
@@ -168,26 +169,42 @@ def report(params):
     return {"findings": findings, "ready": finished and not idle}
 
 
+def ours():
+    """Whether setup installed it, or began to."""
+    record = Record()
+    return PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
+
+
+def brought():
+    """The packages that setup brought, or had begun to bring."""
+    record = Record()
+    record.count_cut_off()
+    return record.data.get("packages", [])
+
+
 def removable():
     """Whether there is a Sysbox, or what is left of one, that setup installed."""
-    record = Record()
-    return remains() and (PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox"))
+    return ours() and remains()
 
 
 def remove(module):
     """Purge the package in the same shadow, since its purge edits daemon.json as well."""
     params = module.params
+    if ours() and not module.check_mode:
+        containai_apt.quiet(params["apt_wait"])  # the apt of a run that was killed may be installing it yet
     current, _ = installed()
     if not removable():
         left = [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else []
         return {"changed": False, "actions": left, "version": current or ""}
     refuse_removal(params, engine_stops=module.check_mode or params["restart_containers"])
     if not module.check_mode:
-        systemctl("stop", *UNITS)
-        said = purge(params["apt_wait"])
+        systemctl("disable", "--now", *UNITS)  # the purge removes the links that it knows of, and not one that was made as it was cut off
+        said = purge(params["apt_wait"], DOWNLOADS, brought())
         if remains():
             lines = "\n".join([line for line in f"{said.stdout}\n{said.stderr}".splitlines() if line.strip()][-6:])
-            raise Failure(f"apt could not remove Sysbox:\n{lines}", "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again")
+            held = containai_apt.holder()
+            hint = containai_apt.hint(held, lines) if held else "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again"
+            raise Failure(f"apt could not remove Sysbox{held}:\n{lines}", hint)
     return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current or '(the rest of it)'}"}], "version": current or ""}
 
 

@@ -114,15 +114,15 @@ def report(path, runtime):
     try:
         data = read(path) or b""
         right = with_runtime(data, NAME, {"path": runtime}) == data
-    except DaemonJsonError as error:
+    except PermissionError as error:
+        return {"part": "runtime", "status": "unknown", "found": f"{path}: {error.strerror}", "hint": 'run `sudo "$(command -v cai)" doctor`'}
+    except (DaemonJsonError, OSError) as error:
         return {
             "part": "runtime",
             "status": "fail",
-            "found": f"{path} cannot be used: {error}",
+            "found": f"{path} cannot be used: {getattr(error, 'strerror', None) or error}",
             "hint": f"mend it with `sudoedit {path}`, then run `cai setup`",
         }
-    except OSError as error:
-        return {"part": "runtime", "status": "unknown", "found": f"{path}: {error.strerror}", "hint": "run `sudo cai doctor`"}
     if not right:
         return {"part": "runtime", "status": "fail", "found": f"{path} has no runtime {NAME} at {runtime}", "hint": "run `cai setup`"}
     return {"part": "runtime", "status": "pass", "found": f"{path} has the runtime {NAME}", "hint": ""}

@@ -197,6 +197,12 @@ def ends(result, lines=6):
     return [line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip()][-lines:]
 
 
-def purge(wait=300):
+def purge(wait, folder, brought):
+    """Remove it with its settings. What a dpkg that was killed left half unpacked of it, or of what came with it, would stop apt."""
     in_shadow(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    return in_shadow(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", "purge", "--yes", PACKAGE])
+    containai_apt.unpack_anew(in_shadow, [PACKAGE], os.path.join(folder, "{}-*.deb"))
+    containai_apt.unpack_anew(in_shadow, [name for name in brought if name != PACKAGE])
+    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", "purge", "--yes", PACKAGE]
+    said = in_shadow(command)
+    # Of a package whose removal was cut off apt removes the files alone, whatever it is told; a second time the settings too.
+    return in_shadow(command) if installed()[0] is None and remains() else said

@@ -9,11 +9,15 @@ from tests.unit.roles.conftest import Commands
 # dpkg and apt with one package: its version is in a file, a .deb is three lines of fields.
 DPKG_QUERY = """
 case "$*" in
+*Eflag*fuse3*) [ ! -e {half} ] || echo "fuse3 reinstreq";;
+*Eflag*) flag=ok; [ ! -e {there} ] || read -r version want flag state <{there}; printf 'sysbox-ce %s\n' "$flag";;
 *sysbox-ce) [ -e {there} ] || {{ echo "no packages found" >&2; exit 1; }}; read -r version status <{there}; printf '%s\\t%s' "$version" "$status";;
 *) echo "ii libc6"; [ ! -e {there} ] || echo "ii sysbox-ce"; [ ! -e {there} ] || echo "ii fuse3";;
 esac"""
 DPKG_DEB = 'cat "$2"'
-DPKG = """[ "$1" = --compare-versions ] || exit 0
+DPKG = """case $* in *reinstreq*fuse3) rm {half};; esac
+case $1 in --unpack) read -r version rest <{there}; echo "$version install ok unpacked" >{there};; --purge) rm -f {there};; esac
+[ "$1" = --compare-versions ] || exit 0
 for name; do :; done
 a=$2 b=$4; while [ -n "$a$b" ]; do x=${a%%.*} y=${b%%.*}; [ "${x:-0}" -eq "${y:-0}" ] || { [ "${x:-0}" -gt "${y:-0}" ]; exit; }
 case $a in *.*) a=${a#*.};; *) a=;; esac; case $b in *.*) b=${b#*.};; *) b=;; esac; done; exit 1"""
@@ -23,7 +27,11 @@ UNSHARE = (
 APT = """
 case " $* " in
 *" update "*) exit 0;;
-*" purge "*) rm -f {there}; exit 0;;
+*" purge "*) [ ! -e {half} ] || {{ echo "dpkg: error processing package fuse3 (--configure)" >&2; exit 100; }}
+    read -r version status <{there}
+    case $status in *reinstreq*) echo "E: it needs to be reinstalled, but there is no archive for it" >&2; exit 100;; esac
+    rm -f {there}
+    [ "$status" != "purge ok half-installed" ] || echo "$version deinstall ok config-files" >{there}; exit 0;;
 esac
 [ ! -e {broken} ] || {{ echo "W: Could not connect to http://me:geheim@proxy:3128" >&2; echo "E: dpkg was interrupted" >&2; exit 100; }}
 for word; do :; done
@@ -56,9 +64,11 @@ class Host:
         self.there, self.active, self.broken, self.stuck = (
             folder / name for name in ("there", "active", "broken", "stuck")
         )
+        self.half = folder / "half"  # there while fuse3, which came with it, is half unpacked
         self.shadow = folder / "shadow.json"
         places = {
             "there": self.there,
+            "half": self.half,
             "active": self.active,
             "broken": self.broken,
             "stuck": self.stuck,
@@ -67,7 +77,7 @@ class Host:
         commands.link("cat", "cp", "rm")
         commands.add("dpkg-query", DPKG_QUERY.format(**places))
         commands.add("dpkg-deb", DPKG_DEB)
-        commands.add("dpkg", DPKG)
+        commands.add("dpkg", DPKG.replace("{there}", str(self.there)).replace("{half}", str(self.half)))
         commands.add("unshare", UNSHARE.format(**places))
         commands.add("apt-get", APT.format(**places))
         commands.add("systemctl", SYSTEMCTL.format(**places))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_apt
 from ansible.module_utils import containai_sysbox_rules as rules
+from ansible.module_utils.containai_record import Record
 
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.sysbox.package.host import LIVE, Host
@@ -19,7 +22,41 @@ def test_ours_is_removed(module: ModuleType, host: Host, parameters: dict[str, A
     assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
     assert host.version is None
     assert [call for call in host.commands.of("unshare") if "purge" in call]  # its purge edits daemon.json, too
+    assert ["disable", "--now", *module.UNITS] in host.commands.of("systemctl")
     assert not run_module(module, state="absent", **parameters)["changed"]
+
+
+def test_one_whose_removal_was_cut_off_goes_whole(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    run_module(module, **parameters)
+    host.has("0.7.1", "purge ok half-installed")
+    assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
+    assert host.version is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_that_a_killed_dpkg_left_half_unpacked_goes(
+    module: ModuleType, host: Host, parameters: dict[str, Any], kept: bool
+) -> None:
+    """With the package that is still there it is unpacked anew first, so that apt knows all of its files."""
+    run_module(module, **parameters)
+    package = Path(module.DOWNLOADS) / "sysbox-ce-0123.deb"
+    if kept:
+        package.touch()
+    host.has("0.7.1", "install reinstreq half-installed")
+    assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
+    assert host.version is None
+    shadowed = [call for call in host.commands.of("unshare") if "dpkg" in call and "--configure" not in call]
+    unpacked, purged = (["--unpack", "--force-depends", str(package)], "--force-remove-reinstreq")
+    assert [call[-3:] for call in shadowed if "--unpack" in call] == ([unpacked] if kept else [])
+    assert any(purged in call for call in shadowed) is not kept
+
+
+def test_half_unpacked_company_of_it_is_no_obstacle(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    """apt, asked to remove the one, tries to configure the other, and fails."""
+    run_module(module, **parameters)
+    host.half.touch()
+    assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
+    assert host.version is None
 
 
 def test_one_that_was_there_before_is_not_removed(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
@@ -64,3 +101,20 @@ def test_the_engines_own_containers_are_asked_for_where_it_is_stopped(
     assert not run_module(module, state="absent", preflight=True, **parameters)["changed"]
     assert run_module(module, state="absent", check_mode=True, **parameters).actions == [("remove", "Sysbox 0.7.1")]
     assert "agent-1" in run_module(module, state="absent", **parameters)["msg"]
+
+
+def test_one_that_a_killed_setups_apt_is_installing_yet_goes(
+    module: ModuleType, host: Host, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Record().watch("sysbox")
+    waited = []
+
+    def until_apt_is_done(seconds: int) -> None:
+        waited.append(seconds)
+        host.has("0.7.1")
+
+    monkeypatch.setattr(containai_apt, "quiet", until_apt_is_done)
+    assert not run_module(module, check_mode=True, state="absent", **parameters)["changed"]
+    assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
+    assert waited == [300]
+    assert host.version is None
