@@ -86,7 +86,7 @@ def up(wanted: Wanted) -> float:
     return took
 
 
-def wait_booted(name: str, *, systemd: bool = True, timeout: float = 60) -> float:
+def wait_booted(name: str, *, systemd: bool = True, timeout: float = 180) -> float:
     """Wait until the host's boot is over; a failed unit does not count as a failed boot."""
 
     def booted() -> bool:
@@ -131,7 +131,7 @@ def reboot(name: str) -> float:
     """`systemctl reboot` inside; returns the seconds until the host has booted again."""
     before = _started(name)
     execute(name, "systemctl", "reboot", check=False)
-    took = wait_for(lambda: _started(name) not in ("", before), f"{name} to go down and come back", 60, 0.1)
+    took = wait_for(lambda: _started(name) not in ("", before), f"{name} to go down and come back", 180, 0.1)
     return took + wait_booted(name)
 
 

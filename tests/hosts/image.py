@@ -40,6 +40,10 @@ chroot "$root" useradd --create-home --uid 1000 --shell /bin/bash --groups sudo 
 chroot "$root" useradd --create-home --uid 1001 --shell /bin/bash ops
 printf 'dev:dev\nops:ops\n' | chroot "$root" chpasswd
 chroot "$root" update-ca-certificates >/dev/null
+# What a distribution does at its own hours (at midnight, some time after six) may not fall into a test.
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim systemd-tmpfiles-clean; do
+    ln -s /dev/null "$root/etc/systemd/system/$timer.timer"
+done
 """
 
 

@@ -13,6 +13,7 @@ from . import paths
 from .shell import HostError, run
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_LINK = "caith"
 
 
 def _machine_networks() -> list[ipaddress.IPv4Network]:
@@ -45,14 +46,20 @@ def default_mtu() -> int:
     return int(json.loads(run(["ip", "-j", "link", "show", routes[0]["dev"]]).stdout)[0]["mtu"])
 
 
+def _forwarding() -> list[str]:
+    """What the links of all engines on this machine, those of other checkouts too, have as their alias: the ip_forward before the first of them."""
+    links = json.loads(run(["ip", "-j", "link"]).stdout)
+    return [link.get("ifalias", "1") for link in links if link["ifname"].startswith(_LINK)]
+
+
 def plan() -> dict[str, str]:
     """What `up` will make, and what `down` needs to know; nothing is made yet."""
     return {
-        "link": f"caith{paths.tag()}",
+        "link": f"{_LINK}{paths.tag()}",
         "table": f"cai_hosts_{paths.tag()}",
         "subnet": str(free_subnet()),
         "mtu": str(default_mtu()),
-        "ip_forward": _FORWARD.read_text().strip(),
+        "ip_forward": next(iter(_forwarding()), _FORWARD.read_text().strip()),
     }
 
 
@@ -62,6 +69,7 @@ def up(pid: int, planned: dict[str, str]) -> None:
     outer, inner = (f"{address}/{subnet.prefixlen}" for address in subnet.hosts())
     gateway = outer.partition("/")[0]
     run(["ip", "link", "add", link, "mtu", mtu, "type", "veth", "peer", "name", "eth0", "netns", str(pid)])
+    run(["ip", "link", "set", link, "alias", planned["ip_forward"]])
     run(["ip", "address", "add", outer, "dev", link])
     run(["ip", "link", "set", link, "up"])
     inside = ["nsenter", "-t", str(pid), "-n"]
@@ -95,5 +103,5 @@ def down(made: dict[str, str]) -> None:
     """Take away what `up` made; what is already gone is no error."""
     run(["ip", "link", "del", made["link"]], check=False)
     run(["nft", "delete", "table", "ip", made["table"]], check=False)
-    if made["ip_forward"] != "1":
+    if made["ip_forward"] != "1" and not _forwarding():
         _FORWARD.write_text(made["ip_forward"] + "\n")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import audit, engine, paths, scenarios
+from . import audit, engine, paths
 from .shell import HostError
 
 _BIN = Path(sys.executable).parent
@@ -24,6 +24,11 @@ _MODULES = ["tests/hosts/*.py", "tests/hosts/doubles/*.py"]
 
 # What a part could not do here, and why.
 _UNANSWERED: list[tuple[str, str]] = []
+# What the tools of the part at work have printed.
+_PRINTED: list[str] = []
+_TROUBLE = re.compile(r"fatal: \[|^(FAILED|ERROR|E) |CRITICAL|violation:|^Error: |^BAD  |^These fail")
+_AROUND = 12
+_SHOWN = 80
 
 
 @dataclass
@@ -34,6 +39,14 @@ class Outcome:
     failed: bool
     seconds: float
     counts: dict[str, int] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+
+
+def trouble(lines: list[str]) -> list[str]:
+    """Pick the lines that tell of a failure and what stands around them, to be read again at the end: the beginning of a long log may be cut."""
+    telling = [number for number, line in enumerate(lines) if _TROUBLE.search(line)]
+    kept = {near for number in telling for near in range(number - 1, number + _AROUND) if 0 <= near < len(lines)}
+    return [lines[number][:400] for number in sorted(kept)][:_SHOWN] or [line[:400] for line in lines[-_AROUND:]]
 
 
 def _stream(words: list[str | Path]) -> tuple[int, str]:
@@ -47,6 +60,7 @@ def _stream(words: list[str | Path]) -> tuple[int, str]:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             kept.append(line)
+    _PRINTED.extend(line.rstrip("\n") for line in kept)
     return process.returncode, "".join(kept)
 
 
@@ -97,7 +111,7 @@ def _protections() -> bool:
 
 
 def _molecule() -> bool:
-    return scenarios.molecule([]) == 0
+    return _stream([_BIN / "python", "-m", "tests.hosts", "molecule"])[0] == 0
 
 
 # Two at a time: most of a test's time is waiting for a host's apt, dockerd and systemd. The tests of one file share a host.
@@ -146,13 +160,16 @@ def not_run() -> list[tuple[str, str]]:
 def _run(name: str) -> Outcome:
     print(f"\n=== {name} ===", flush=True)
     start = time.monotonic()
+    _PRINTED.clear()
     try:
         result = PARTS[name]()
     except HostError as error:
         print(f"Error: {error}", flush=True)
+        _PRINTED.append(f"Error: {error}")
         result = False
     counts = result if isinstance(result, dict) else {}
-    return Outcome(name, result is False, time.monotonic() - start, counts)
+    seconds = time.monotonic() - start
+    return Outcome(name, result is False, seconds, counts, trouble(_PRINTED) if result is False else [])
 
 
 def _report(outcomes: list[Outcome], whole: bool) -> int:
@@ -160,6 +177,9 @@ def _report(outcomes: list[Outcome], whole: bool) -> int:
     for outcome in outcomes:
         counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
         print(f"{'FAILED' if outcome.failed else 'passed':7} {outcome.name:11} {outcome.seconds:6.0f} s  {counts}")
+    for outcome in outcomes:
+        if outcome.failed:
+            print(f"what {outcome.name} said:", *outcome.trouble, sep="\n    ")
     missing = not_run() if whole else _UNANSWERED
     if missing:
         print("not run:")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -60,6 +62,14 @@ def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60, paus
     return time.monotonic() - start
 
 
+@contextlib.contextmanager
+def alone_with_apt() -> Iterator[None]:
+    """One test process at a time, of all checkouts: hosts start side by side, and each may miss the same package."""
+    with Path("/run/lock/cai-test-apt").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def apt_install(*packages: str) -> None:
     """Install what is missing on this machine, without starting any service it brings.
 
@@ -71,16 +81,23 @@ def apt_install(*packages: str) -> None:
         )
     say(f"installing {' '.join(packages)} with apt")
     env = {"DEBIAN_FRONTEND": "noninteractive"}
+    wait = ["-o", "DPkg::Lock::Timeout=300"]  # for whoever else is at it
+    install = ["apt-get", *wait, "install", "-y", "-q", "--no-install-recommends", *packages]
+    with alone_with_apt(), _services_stay_off():
+        if run(install, check=False, env=env).returncode != 0:
+            run(["apt-get", *wait, "update", "-q"], env=env)
+            run(install, env=env)
+
+
+@contextlib.contextmanager
+def _services_stay_off() -> Iterator[None]:
     policy = Path("/usr/sbin/policy-rc.d")
     mine = not policy.exists()
     if mine:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     try:
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
-        if run(install, check=False, env=env).returncode != 0:
-            run(["apt-get", "update", "-q"], env=env)
-            run(install, env=env)
+        yield
     finally:
         if mine:
             policy.unlink()

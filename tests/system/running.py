@@ -18,6 +18,9 @@ REAPER = r"""
 import os, signal, subprocess, sys, time
 unit, victim = sys.argv[1:]
 main = int(subprocess.run(["systemctl", "show", "-p", "MainPID", "--value", unit], capture_output=True, text=True).stdout)
+if not main:  # below 0 are PID 1 and this program
+    print("it has ended")
+    sys.exit(0)
 def table():
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):

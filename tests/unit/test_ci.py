@@ -39,3 +39,20 @@ def test_what_hangs_has_failed(tmp_path: Path) -> None:
     code, asked, told = run(tmp_path, 85, "sleep 30")
     assert (code, asked) == (1, ["test"])
     assert told.startswith("failed: test (not done by minute 85); not run for want of time: test-vm test-faults")
+
+
+def test_what_a_failed_part_said_is_read_again_at_the_end(tmp_path: Path) -> None:
+    said = "echo before\necho === summary ===\necho $1 went wrong\ntest $1 != test-vm\n"
+    (tmp_path / "make").write_text(f"#!/bin/sh\n{said}")
+    (tmp_path / "make").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", PROGRAM], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    *_, heading, summary, wrong, empty, last = done.stdout.splitlines()
+    assert (heading, summary, wrong, empty) == (
+        "##### make test-vm ended so:",
+        "=== summary ===",
+        "test-vm went wrong",
+        "",
+    )
+    assert last.endswith(": failed: test-vm")

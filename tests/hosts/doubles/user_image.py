@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from .. import paths
-from ..shell import run
+from ..shell import alone_with_apt, run
 
 NAME = "cai-test-image:1"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -46,7 +46,8 @@ def _busybox(scratch: Path) -> Path:
     """The static busybox of this machine's own distribution, unpacked, not installed."""
     download = ["sh", "-c", f"cd {scratch} && chmod 777 . && apt-get download busybox-static"]
     if run(download, check=False).returncode != 0:
-        run(["apt-get", "update", "-q"])
+        with alone_with_apt():
+            run(["apt-get", "update", "-q"])
         run(download)
     run(["dpkg-deb", "-x", next(scratch.glob("busybox-static_*.deb")), scratch / "x"])
     return next(path for path in (scratch / "x/bin/busybox", scratch / "x/usr/bin/busybox") if path.exists())
