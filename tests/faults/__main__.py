@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from tests.faults import kills, surroundings
+from tests.faults import kills, packages, surroundings, upgrades
 from tests.faults.cycle import HEAD, Result, Row, attempt, return_to_start
 from tests.faults.ground import Ground
 from tests.hosts import engine, host
@@ -25,7 +25,8 @@ SHOWN = 8
 def chosen(ground: Ground, words: list[str]) -> tuple[list[Row], list[Row]]:
     """The rows to run: those of a setup, those of an uninstall."""
     full = bool(os.environ.get("FULL"))
-    every = [*kills.rows(ground, "setup"), *surroundings.rows(ground), *kills.rows(ground, "uninstall")]
+    setups = (*kills.rows(ground, "setup"), *surroundings.rows(ground), *packages.rows(), *upgrades.rows())
+    every = [*setups, *kills.rows(ground, "uninstall"), *kills.abandoned(ground)]
     wanted = [row for row in every if (any(word in row.fault for word in words) if words else full or row.short)]
     random.Random(1).shuffle(wanted)
     return [row for row in wanted if row.kind == "setup"], [row for row in wanted if row.kind == "uninstall"]

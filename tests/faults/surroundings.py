@@ -1,4 +1,4 @@
-"""Faults around a run: full and read-only file systems, servers that misbehave, apt and dpkg in use or in pieces, others at work."""
+"""Faults around a run: full and read-only file systems, servers that misbehave, others at work."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ PLACES = (
     "/etc", "/home/dev/.docker",
 )  # fmt: skip
 SHORT_FULL, SHORT_READ_ONLY = ("/var/lib/containai", "/usr"), ("/etc/systemd/system",)
+SETUPS_OWN = ("/var/lib/containai", STATE, "/home/dev/.docker")
 # A run that goes through in spite of the fault is as good as one that fails and says why.
 ROOM = 64 << 10
 WELL, FAILED, ANY = (0,), (1, 3), (0, 1, 3)
@@ -39,17 +40,27 @@ def judged(done: Done, codes: tuple[int, ...], words: tuple[str, ...] = ()) -> O
 
 def run(ground: Ground, kind: str, *more: str) -> Done:
     """The command under fire."""
-    return ground.setup(*more) if kind == "setup" else ground.box.cai(*UNINSTALL, "--json")
+    return ground.setup(*more) if kind == "setup" else ground.box.cai(*UNINSTALL, "--json", *more)
 
 
 # --- disks ---
 
 
+def made(place: str) -> str:
+    """Make sure that the place is there, as its owner would."""
+    owner = "runuser -u dev --" if place.startswith("/home/dev") else ""
+    return f"[ -d {place} ] || {owner} mkdir -p {place}"
+
+
+def gone(place: str) -> str:
+    """Take an empty folder away that setup makes: whoever wanted to could not while it was a mount point."""
+    return f"rmdir --ignore-fail-on-non-empty {place}" if place in SETUPS_OWN else ":"
+
+
 def small(ground: Ground, place: str, room: int) -> None:
     """Put the place's content on a small file system of its own, and fill that."""
-    owner = "runuser -u dev --" if place.startswith("/home/dev") else ""
     ground.box.sh(
-        f"set -e; [ -d {place} ] || {owner} mkdir -p {place}; size=$(du -sk {place} | cut -f1); mkdir -p /run/small"
+        f"set -e; {made(place)}; size=$(du -sk {place} | cut -f1); mkdir -p /run/small"
         f"; mount -t tmpfs -o size=$((size + 4096))k,mode=$(stat -c %a {place}),uid=$(stat -c %u {place}),gid=$(stat -c %g {place}) none /run/small"
         f"; cp -a {place}/. /run/small/; mount --move /run/small {place} 2>/dev/null || {{ mount --bind /run/small {place}; umount -l /run/small; }}"
         f"; dd if=/dev/zero of={place}/.filler bs=64k status=none 2>/dev/null || true"
@@ -70,6 +81,7 @@ def unmounted(ground: Ground, place: str) -> None:
         # What was taken away on the small one comes back below it.
         f"; names /run/kept >/run/names; names {place} | LC_ALL=C comm -13 /run/names - | LC_ALL=C sort -r | (cd {place}; tr '\\n' '\\0' | xargs -0r rm -d --)"
         f"; cp -a --remove-destination /run/kept/. {place}/ 2>/dev/null || true; umount -l /run/kept"
+        f"; {gone(place)}"
     )
 
 
@@ -91,13 +103,13 @@ def emptied(place: str, ground: Ground) -> None:
 
 def read_only(kind: str, place: str, ground: Ground) -> Outcome:
     """Run with the place mounted read-only."""
-    ground.box.sh(f"mkdir -p {place}; mount --bind {place} {place} && mount -o remount,bind,ro {place}")
+    ground.box.sh(f"{made(place)}; mount --bind {place} {place} && mount -o remount,bind,ro {place}")
     return judged(run(ground, kind), ANY, ("read-only",))
 
 
 def writable(place: str, ground: Ground) -> None:
     """Writable again."""
-    ground.box.sh(f"umount -l {place}")
+    ground.box.sh(f"umount -l {place}; {gone(place)}")
 
 
 # --- servers ---
@@ -131,6 +143,7 @@ printf 'Date: %s\nSuite: ./\nMD5Sum:\nSHA256:\n' "$(LC_ALL=C date -u -d tomorrow
 for place in /var/lib/apt/lists /etc/apt/sources.list.d; do mount -t tmpfs none $place; done
 [ ! -e /etc/apt/sources.list ] || mount --bind /dev/null /etc/apt/sources.list
 echo 'deb [trusted=yes] file:/opt/tomorrow ./' >/etc/apt/sources.list.d/tomorrow.list
+echo 'Acquire::Check-Date "true";' >/etc/apt/apt.conf.d/99tomorrow
 """
 
 
@@ -148,7 +161,7 @@ def trust_as_before(ground: Ground) -> None:
 
 
 def repository_of_tomorrow(ground: Ground) -> Outcome:
-    """A package repository that was made tomorrow."""
+    """A package repository that was made tomorrow, for an apt that asks, as it does by itself; that of a machine whose mirror is old may not."""
     ground.box.sh(TOMORROWS_REPOSITORY)
     return judged(ground.setup(), (1,), ("is not valid yet", "this host's clock says"))
 
@@ -156,7 +169,7 @@ def repository_of_tomorrow(ground: Ground) -> Outcome:
 def repositories_as_before(ground: Ground) -> None:
     """The package lists and sources that were there before."""
     ground.box.sh(
-        "umount -l /var/lib/apt/lists /etc/apt/sources.list.d; umount -l /etc/apt/sources.list 2>/dev/null; rm -r /opt/tomorrow"
+        "umount -l /var/lib/apt/lists /etc/apt/sources.list.d; umount -l /etc/apt/sources.list 2>/dev/null; rm -r /opt/tomorrow /etc/apt/apt.conf.d/99tomorrow"
     )
 
 
@@ -171,38 +184,6 @@ def wrong_checksum(ground: Ground) -> Outcome:
     if ground.box.ok("dpkg -s sysbox-ce"):
         outcome.problems.append("an unverified package was installed")
     return outcome
-
-
-# --- packages ---
-
-LOCKER = r"""
-import fcntl, sys, time
-file = open("/var/lib/dpkg/lock-frontend", "a")
-fcntl.lockf(file, fcntl.LOCK_EX)
-print("held", flush=True)
-time.sleep(float(sys.argv[1]))
-"""
-
-
-def apt_locked(seconds: int, wait: int | None, ground: Ground) -> Outcome:
-    """Run while another process holds apt's lock for some seconds."""
-    ground.box.write("/opt/locker.py", LOCKER)
-    ground.box.sh(f"systemd-run --quiet --unit=locker --collect python3 -IS /opt/locker.py {seconds}; until fuser /var/lib/dpkg/lock-frontend 2>/dev/null || ! systemctl is-active -q locker || sleep 1; do :; done", check=False)  # fmt: skip
-    pid = ground.box.sh("systemctl show -p MainPID --value locker")
-    more = quoted(docker_engine_apt_wait=wait) if wait else []
-    done = ground.setup(*more)
-    return judged(done, (1,), (f"process {pid}",)) if wait else judged(done, WELL)
-
-
-def apt_free(ground: Ground) -> None:
-    """The other process ends."""
-    ground.box.sh("systemctl stop locker; rm -f /opt/locker.py", check=False)
-
-
-def dpkg_interrupted(ground: Ground) -> Outcome:
-    """A dpkg that was killed left a package half-installed."""
-    ground.box.sh("cd /var/cache/apt/archives && dpkg --unpack ./libonig5_*.deb ./libjq1_*.deb ./jq_*.deb >/dev/null")
-    return judged(ground.setup(), WELL)
 
 
 # --- others at work ---
@@ -255,11 +236,6 @@ def rows(ground: Ground) -> Iterator[Row]:
     yield Row("setup: the clock is behind a repository's", repository_of_tomorrow, mend=repositories_as_before)
     yield Row("setup: no server", no_server)
     yield Row("setup: a wrong checksum", wrong_checksum, short=True)
-    yield Row("setup: apt's lock is held for 5 seconds", partial(apt_locked, 5, None), mend=apt_free)
-    yield Row(
-        "setup: apt's lock is held for longer than one waits", partial(apt_locked, 600, 3), mend=apt_free, short=True
-    )
-    yield Row("setup: a dpkg was killed before", dpkg_interrupted)
     yield Row("setup: two playbooks at once", partial(two_playbooks, "wsl2", "wsl2", WELL), short=True)
     # The one takes away what the other makes: either may fail, and the next run has to find its way.
     yield Row(
