@@ -30,7 +30,7 @@ The playbooks themselves read four more:
 
 | name | type | default | meaning |
 |---|---|---|---|
-| `cai_force` | bool | `false` | Go on in spite of a seccomp conflict on WSL2, as `cai setup --force` does. |
+| `cai_force` | bool | `false` | Go on in spite of a seccomp conflict (WSL2); a failed verification is a warning then. |
 | `cai_become` | bool | `true` | Become root with sudo. `false` where the connection is root's already. |
 | `cai_purge` | bool | `false` | Uninstall playbooks: remove images, containers and volumes too. |
 | `cai_yes` | bool | `false` | Uninstall playbooks: stop containers that still run instead of refusing. |
