@@ -1,7 +1,7 @@
 #!/usr/bin/python
 """A stub module of the tests: returns, or fails with, whatever it is told."""
 
-import time
+import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -18,7 +18,8 @@ def main():
     )
     for text in module.params["warnings"]:
         module.warn(text)
-    time.sleep(0 if module.check_mode else module.params["sleep"])
+    if module.params["sleep"] and not module.check_mode:
+        subprocess.run(["sleep", str(module.params["sleep"])], check=False)  # to be seen in a list of processes
     if module.params["failure"]:
         module.fail_json(**module.params["failure"])
     module.exit_json(**module.params["result"])

@@ -191,17 +191,17 @@ def test_anything_else_is_refused_with_its_place(data: bytes, place: str) -> Non
 
 
 def test_ten_megabytes_are_refused_at_once() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(daemon_json.DaemonJsonError, match="bytes"):
         daemon_json.with_runtime(b'{"label": "' + b"x" * 10_000_000 + b'"}', NAME, WANTED)
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_a_large_but_possible_file_takes_no_time() -> None:
     data = json.dumps({f"label-{number}": [number] for number in range(20_000)}, indent=2).encode()
-    begun = time.monotonic()
+    begun = time.process_time()
     assert len(daemon_json.parse(daemon_json.with_runtime(data, NAME, WANTED))[1]) == 20_001
-    assert time.monotonic() - begun < 3
+    assert time.process_time() - begun < 3
 
 
 @pytest.mark.parametrize("depth", [50, 90, 98, 99, 100, 101, 150, 300, 900, 950, 980, 990, 995, 1000, 1010])

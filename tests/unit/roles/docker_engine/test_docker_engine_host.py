@@ -231,9 +231,9 @@ def test_a_link_that_is_no_network_is_refused(module: ModuleType, machine: Machi
 
 
 def test_a_wide_link_takes_no_time(module: ModuleType) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert module.link_of("10.0.0.0/8", ROUTES)["engine"] == "10.0.0.2"
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_the_user(module: ModuleType, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
