@@ -19,7 +19,8 @@ def main():
     for text in module.params["warnings"]:
         module.warn(text)
     if module.params["sleep"] and not module.check_mode:
-        subprocess.run(["sleep", str(module.params["sleep"])], check=False)  # to be seen in a list of processes
+        # A process that a list of processes shows; in a session of its own, as what is below sudo: no signal of a terminal or of Ansible's worker reaches it.
+        subprocess.Popen(["sleep", str(module.params["sleep"])], start_new_session=True).wait()
     if module.params["failure"]:
         module.fail_json(**module.params["failure"])
     module.exit_json(**module.params["result"])

@@ -70,7 +70,7 @@ def test_nothing_escapes_that_starts_at_the_last_moment():
             while len(processes.descendants(parent.pid)) < already:
                 time.sleep(0.01)
             processes.end_all(parent.pid, lambda pids: None, patience=0.5)
-        listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
         assert "60.75" not in listed
 
 
