@@ -12,7 +12,10 @@ def main() -> None:
     if "--dry-run" in sys.argv or "doctor" in sys.argv:
         sys.dont_write_bytecode = True
     _leave_the_working_directory()
-    from cai.cli import run
+    try:
+        from cai.cli import run
+    except KeyboardInterrupt:
+        sys.exit(130)  # nothing has begun; Python would show a traceback
 
     code = run(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, and Python would show a traceback

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def _table() -> list[tuple[int, int, str]]:
@@ -29,17 +32,17 @@ def _table() -> list[tuple[int, int, str]]:
     return found
 
 
-def descendants(parent: int) -> list[int]:
-    """List all processes below one, nearest first."""
+def descendants(*parents: int) -> list[int]:
+    """List all processes below some, nearest first."""
     children: dict[int, list[int]] = {}
     for pid, above, _ in _table():
         children.setdefault(above, []).append(pid)
     found: list[int] = []
-    level = children.get(parent, [])
+    level = [below for pid in parents for below in children.get(pid, [])]
     while level:
         found += level
         level = [below for pid in level for below in children.get(pid, [])]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def naming(text: str) -> list[int]:
@@ -72,9 +75,30 @@ def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float =
     Those of another user (a module under sudo) are handed to `as_root`, nearest first.
     """
     deadline = time.monotonic() + patience
-    found = _frozen(parent)
+    ansible = descendants(parent)[:1]  # it stays frozen, lest it start a next worker
+    with _adopting():
+        asked = _ask(parent, ansible, as_root)
+        while (left := _left(parent, asked, ansible)) and time.monotonic() < deadline:
+            for pid in set(left).difference(asked):  # begun by a module between the thaw and its end
+                _send(pid, signal.SIGINT)
+            asked = left
+            time.sleep(0.02)
+        for _ in range(20):  # whoever dies may leave another
+            for pid in left:
+                _send(pid, signal.SIGKILL)
+            left = [pid for pid in _left(parent, left, ansible) if _send(pid, 0)]
+            if not left:
+                break
+            time.sleep(0.02)
+    for pid in _alive(ansible):
+        _send(pid, signal.SIGKILL)
+
+
+def _ask(parent: int, spared: list[int], as_root: Callable[[list[int]], None]) -> list[int]:
+    """Freeze all below one, and let all but the spared go on with the wish to end; list these."""
+    asked = [pid for pid in _frozen(parent) if pid not in spared]
     busy = {above for _, above, _ in _table()}
-    for pid in found[1:]:  # the nearest is Ansible itself: it stays frozen, lest it start a next worker
+    for pid in asked:
         if pid not in busy:
             # A module that gets one SIGINT clears away its temporary folder; a second would interrupt that.
             _send(pid, signal.SIGINT)
@@ -83,10 +107,24 @@ def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float =
         foreign = [pid for pid in descendants(parent) if not _send(pid, 0)]
         if foreign:
             as_root(foreign)
-    while _alive(found[1:]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for pid in _alive(found):
-        _send(pid, signal.SIGKILL)
+    return asked
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Make what outlives its parent a child of this process, where the system can (Linux), and of init's no longer.
+
+    Not during the whole run: a virtual machine that a finished step has started is meant to stay.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is None:
+        yield
+        return
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _frozen(parent: int) -> list[int]:
@@ -103,6 +141,15 @@ def _frozen(parent: int) -> list[int]:
         while time.monotonic() < deadline and any(pid in ours and state not in "Tt" for pid, _, state in _table()):
             time.sleep(0.005)
     return found
+
+
+def _left(parent: int, asked: list[int], spared: list[int]) -> list[int]:
+    """List what is alive of the processes that were asked, and all below.
+
+    In two looks: a process whose parent ends while the table is read is below neither the old parent nor the new one.
+    """
+    found = [pid for _ in range(2) for pid in (*descendants(parent, *asked), *asked)]
+    return [pid for pid in _alive(list(dict.fromkeys(found))) if pid not in spared]
 
 
 def _alive(pids: list[int]) -> list[int]:

@@ -20,7 +20,7 @@ def listed():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("phase", ["starting", "step"])
+@pytest.mark.parametrize("phase", ["beginning", "starting", "step"])
 def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sandbox, number, phase):
     temporary = sandbox.home / "tmp"
     temporary.mkdir()
@@ -30,8 +30,10 @@ def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sand
         with sandbox.start(TMPDIR=str(temporary)) as run:
             if phase == "step":
                 wait_for(lambda: MARK in listed(), "the module to be at work")
+            elif phase == "starting":
+                wait_for(lambda: bool(processes.descendants(run.pid)), "Ansible to start", pause=0.01)
             else:
-                time.sleep(0.8)
+                wait_for(lambda: bool(list(temporary.glob("cai-*"))), "the run to begin", pause=0.01)
             started = time.monotonic()
             run.send_signal(number)
             _, errors = run.communicate(timeout=60)
@@ -82,10 +84,11 @@ def test_the_workers_of_a_killed_ansible_end_with_the_run(sandbox, early):
     sandbox.tasks("- name: Take a while\n  pretend: {sleep: " + MARK + "}\n")
     with sandbox.start(TMPDIR=str(temporary)) as run:
         assert "Begin" in run.stdout.readline()
-        end = time.monotonic() + 20
-        while len(below := processes.descendants(run.pid)) < (2 if early else 3) and time.monotonic() < end:
-            time.sleep(0.005)
-        os.kill(below[0], signal.SIGKILL)
+        if early:
+            wait_for(lambda: len(processes.descendants(run.pid)) > 1, "the first worker", pause=0.005)
+        else:
+            wait_for(lambda: MARK in listed(), "the module to be at work")
+        os.kill(processes.descendants(run.pid)[0], signal.SIGKILL)
         _, errors = run.communicate(timeout=20)
     assert run.returncode == 1, errors
     assert "Ansible was killed" in errors

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
-from cai import runner
+from cai import __main__, runner
 
 KIN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,3 +35,16 @@ def test_without_one_everything_is_as_before(handlers):
         pass
     assert seen == []
     assert {number: signal.getsignal(number) for number in KIN} == handlers
+
+
+def test_ctrl_c_while_cai_itself_still_loads_is_no_traceback(monkeypatch, capsys):
+    class Loading:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "cai.cli", Loading())
+    monkeypatch.setattr(__main__, "_leave_the_working_directory", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == ""

@@ -74,6 +74,34 @@ def test_nothing_escapes_that_starts_at_the_last_moment():
         assert "60.75" not in listed
 
 
+# A step that is asked to end at the moment it starts a process in a session of its own, and ends at once itself.
+PARTING = """
+import os, signal, subprocess, sys, time
+def part(number, frame):
+    subprocess.Popen(["sleep", "60.625"], start_new_session=True)
+    os._exit(0)
+signal.signal(signal.SIGINT, part)
+print("ready", flush=True)
+time.sleep(60)
+"""
+# As cai does: it ends what is below itself, and whatever that has left.
+ENDING = """
+import os, subprocess, sys
+from cai import processes
+middle = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sys.argv[1]!r}])"
+with subprocess.Popen([sys.executable, "-c", middle], stdout=subprocess.PIPE) as ansible:
+    ansible.stdout.readline()
+    processes.end_all(os.getpid(), lambda pids: None)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="macOS adopts no orphans: there it is a race")
+def test_what_a_step_starts_as_it_ends_does_not_outlive_it():
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", ENDING, PARTING], check=True, timeout=60)
+        assert processes.naming("60.625") == []
+
+
 def test_orphans_are_stopped_before_their_modules_are_counted(monkeypatch):
     sent = []
     monkeypatch.setattr(processes, "naming", lambda text: [7, 8])
