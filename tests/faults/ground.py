@@ -31,7 +31,8 @@ LEFTOVERS = (
     " '(' -name '.containai-*' -o -name 'containai-shadow-*' -o -name '.download-*' -o -name 'installer-scr.*' ')';"
     " find /run/systemd/system -name 'docker*' -type l; mount | grep -F shadow; true"
 )
-STRAYS = "pgrep -af '[a]nsible.playbook' ; pgrep -af '[A]nsiballZ'; true"
+# Ansible, and its modules, which it hands to a bare interpreter.
+STRAYS = "pgrep -af '[a]nsible.playbook|/python3[.0-9]* *$'; true"
 CONNECTION_KEY = "/home/dev/.ssh/id_ed25519"
 HASHES = r"""
 import hashlib, json, sys

@@ -17,7 +17,8 @@ PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
     "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Merge the Sysbox runtime into daemon.json",
     "Start the secure engine", "Verify the isolation of a Sysbox container", "Create the docker context",
 )  # fmt: skip
-STRAYS = "pgrep -af '[a]nsible playbook'"
+# Ansible, its modules (which it hands to a bare interpreter), and what those of the package steps start, whoever's they are.
+STRAYS = "pgrep -af '[a]nsible playbook|/python3[.0-9]* *$|^(/usr/bin/)?(apt-get|dpkg)( |$)'"
 
 
 @pytest.fixture(scope="module")

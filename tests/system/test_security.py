@@ -184,6 +184,7 @@ def shaped(kind: str, text: str):
 def units(box):
     """What root runs: it must be the same after all the attempts."""
     look = f"cat {OURS.split()[0]} /etc/apt/sources.list.d/* /etc/systemd/system/sysbox-mgr.service.d/* | sha256sum; find /etc/systemd/system /usr/local/libexec | sort | sha256sum"
+    box.setup()
     before = box.sh(look)
     yield
     assert box.sh(look) == before

@@ -89,7 +89,7 @@ def test_the_workers_of_a_killed_ansible_end_with_the_run(sandbox, early):
         else:
             wait_for(lambda: MARK in listed(), "the module to be at work")
         os.kill(processes.descendants(run.pid)[0], signal.SIGKILL)
-        _, errors = run.communicate(timeout=20)
+        _, errors = run.communicate(timeout=60)
     assert run.returncode == 1, errors
     assert "Ansible was killed" in errors
     assert str(sandbox.content) not in listed()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cai import processes
+from tests.hosts.shell import wait_for
 
 # A child, and a grandchild in a session of its own, as Ansible's workers are; both deaf to a polite signal.
 STUBBORN = """
@@ -119,7 +120,8 @@ def test_a_process_is_found_by_its_command_line_but_never_this_one(monkeypatch, 
         monkeypatch.setattr(Path, "exists", lambda path: str(path) != "/proc/self/stat" and real(path))
     mark = "cai-mark-61.875"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", mark]) as child:
-        assert processes.naming(mark) == [child.pid]
+        # A program that is just starting has no command line yet.
+        wait_for(lambda: processes.naming(mark) == [child.pid], "the one process with the mark", timeout=20, pause=0.02)
         assert os.getpid() not in processes.naming("py")
         child.kill()
 

@@ -20,7 +20,7 @@ def everything(sock: socket.socket) -> bytes:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def ask_udp(client: socket.socket, port: int, data: bytes) -> bytes:

@@ -170,7 +170,7 @@ def test_a_port_of_the_machine_reaches_into_the_namespace(world: Any, proxy: Any
         client.shutdown(socket.SHUT_WR)
         assert everything(client) == b"inside: hello"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
     with pytest.raises(ConnectionRefusedError):
         connect(port)
 
@@ -183,7 +183,7 @@ def test_datagrams_reach_into_the_namespace(world: Any, proxy: Any, container: A
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         assert ask_udp(client, port, b"hello") == b"inside: hello"
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("proto", ["tcp", "udp"])
@@ -195,21 +195,21 @@ def test_a_port_in_use_is_said_on_descriptor_3(world: Any, proxy: Any, proto: st
             taken.listen()
         port = taken.getsockname()[1]
         process = proxy(holder, *arguments(proto, port, 7000))
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == f"1\nlisten {proto} 127.0.0.1:{port}: bind: address already in use".encode()
 
 
 def test_an_address_that_is_not_the_machines_is_said(world: Any, proxy: Any) -> None:
     process = proxy(world(), *arguments("tcp", free_port(), 7000, host="192.0.2.1"))
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert out.startswith(b"1\nlisten tcp 192.0.2.1:")
     assert b"cannot assign requested address" in out
 
 
 def test_another_protocol_is_said(world: Any, proxy: Any) -> None:
     process = proxy(world(), *arguments("sctp", free_port(), 7000))
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert out.startswith(b"1\n")
     assert b"sctp" in out
 
