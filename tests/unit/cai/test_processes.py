@@ -103,6 +103,28 @@ def test_what_a_step_starts_as_it_ends_does_not_outlive_it():
         assert processes.naming("60.625") == []
 
 
+# A step that clears away with a program, as `docker rm` is one.
+TIDY = """
+import signal, subprocess, sys, time
+def tidy(number, frame):
+    subprocess.run(["sh", "-c", "sleep 0.2; touch " + {done!r}])
+    sys.exit(1)
+signal.signal(signal.SIGINT, tidy)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_step_starts_to_clear_away_is_left_to_its_work(tmp_path):
+    done = tmp_path / "done"
+    subprocess.run(
+        [sys.executable, "-c", ENDING.replace("pids: None", "pids: None, patience=20"), TIDY.format(done=str(done))],
+        check=True,
+        timeout=60,
+    )
+    assert done.exists()
+
+
 def test_orphans_are_stopped_before_their_modules_are_counted(monkeypatch):
     sent = []
     monkeypatch.setattr(processes, "naming", lambda text: [7, 8])
