@@ -16,7 +16,7 @@ from .shell import HostError, run, say, wait_for
 KINDS = ("none", "plain", "listener")
 DRESSES = ("wsl2", "linux", "wsl1", "nosystemd", "container")
 LABEL = "cai-test-host"
-_VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd")
+_VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd", "/var/lib/sysbox")
 # The hosts share the machine's kernel: its clock, modules and ports are none of their business.
 _WITHOUT = ("SYS_TIME", "SYS_MODULE", "SYS_RAWIO")
 

@@ -16,7 +16,7 @@ BACKUPS = tuple(f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshad
 # A run's log is all that a run which changes nothing may leave.
 LOGS = ("/home/dev/.local", "/root/.local", "/home/dev/.sudo_as_admin_successful")
 # The engines' data are file systems of their own; their insides are looked at by name.
-VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd")
+VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd", "/var/lib/sysbox")
 
 _WALK = r"""
 import hashlib, json, os, stat, subprocess, sys
