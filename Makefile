@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit protections molecule system test-faults soak test-vm bench docs lock clean
+.PHONY: help demo test lint unit mutations molecule system test-faults soak test-vm bench docs lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,8 +27,8 @@ lint: $(READY) ## Style, types, unsafe code, known vulnerabilities
 unit: $(READY) ## Unit tests
 	@$(BIN)/python -m tests.hosts.session unit
 
-protections: $(READY) ## Take each protection out of a copy, and see the test that notices
-	@$(BIN)/python -m tests.hosts.session protections
+mutations: $(READY) ## Take each protection that a change concerns out of a copy, and see the test that notices (FULL=1: all of them)
+	@$(BIN)/python -m tests.hosts.session mutations
 
 molecule: $(READY) ## The Molecule scenarios
 	@$(BIN)/python -m tests.hosts.session molecule

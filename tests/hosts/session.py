@@ -106,8 +106,8 @@ def _faults() -> bool:
     return _stream([_BIN / "python", "-m", "tests.faults"])[0] == 0
 
 
-def _protections() -> bool:
-    return _stream([_BIN / "python", "-m", "tests.protections"])[0] == 0
+def _mutations() -> bool:
+    return _stream([_BIN / "python", "-m", "tests.mutations"])[0] == 0
 
 
 def _molecule() -> bool:
@@ -125,7 +125,7 @@ PARTS: dict[str, Callable[[], dict[str, int] | bool]] = {
     "playbooks": _playbooks,
     "audit": _audit,
     "unit": _pytest("tests/unit", *_TWICE),
-    "protections": _protections,
+    "mutations": _mutations,
     "wheel": _pytest("tests/wheel"),
     "molecule": _molecule,
     "system": _pytest("tests/system", *_HOSTS, *_SLOW),

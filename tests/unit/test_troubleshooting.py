@@ -1,23 +1,21 @@
-"""Whatever a role or the command can say when it stops, or leaves something, has its line on the troubleshooting page."""
+"""The troubleshooting page groups what a role or the command can say: each place that makes messages has its groups, each exit code its way there."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
+from cai.errors import Exit
 from tests.unit.cai import test_messages as command
 from tests.unit.roles import test_contract as roles
-from tests.unit.test_documents import TROUBLES, quotes
+from tests.unit.test_documents import TROUBLES, pattern, quoted
 
 RAISED = {*roles.RAISED, "SettingError"}
-# Said while somebody sits there and knows why; or a text that is put together from others, which are here themselves.
-ELSEWHERE = {"Nothing was removed.", "Interrupted.", "{}", "{}: {}", "{} {}"}
-# Less fixed text than this is no key to look for.
-SHORTEST = 7
+# A mistake in cai itself, for which there is a bug report; an answer to the user's own "no".
+ELSEWHERE = {"Interrupted.", "Nothing was removed."}
+GROUP = re.compile(r"<!-- messages of: (.*) -->\n")
 
 
 def told(node: ast.Call, names: dict[str, ast.AST]) -> ast.AST | None:
@@ -34,51 +32,71 @@ def told(node: ast.Call, names: dict[str, ast.AST]) -> ast.AST | None:
 
 
 def said() -> Iterator[tuple[str, str]]:
-    """Every message with where it is made: its first line, with {} for what is only known at run time."""
+    """Every message, with the file that makes it; {} for what is only known at run time."""
     for path in roles.SOURCES:
         for node, names in roles.calls(path):
-            text = roles.text_of(told(node, names), dict(names))
-            yield path.stem, text or "{}"
+            if text := roles.text_of(told(node, names), dict(names)):
+                yield path.stem, text
     for where, node in command.errors():
-        text = command.text_of(node.args[0]) or "{}"
-        yield where.partition(":")[0], re.sub(r"([a-z. ]*) / .*", r"\1", text)
+        if text := command.text_of(node.args[0]):
+            yield where.partition(".")[0], text
 
 
-def messages() -> dict[str, str]:
-    """Message: where it is made; once each."""
-    return {first: where for where, text in said() if (first := text.partition("\n")[0].strip()) not in ELSEWHERE}
+@functools.cache
+def places() -> dict[str, list[str]]:
+    """File: the messages that it makes, without those that another file has put together."""
+    found: dict[str, list[str]] = {}
+    for where, text in said():
+        if re.search("[A-Za-z]{3}", text) and text not in ELSEWHERE:
+            found.setdefault(where, []).append(text)
+    return found
 
 
-def is_kind(quote: str, message: str) -> bool:
-    """Whether a quote of the page ("..." stands for anything) is found in a message."""
-    parts = [re.escape(part.strip()) for part in quote.split("...")]
-    return len("".join(quote.split("..."))) >= SHORTEST and bool(re.search(".*".join(parts), message, re.DOTALL))
+def groups() -> dict[str, tuple[list[str], str]]:
+    """Heading: the files whose messages it groups, and its text."""
+    found = {}
+    for part in re.split(r"^##+ ", TROUBLES, flags=re.MULTILINE)[1:]:
+        title, _, text = part.partition("\n")
+        if named := GROUP.match(text):
+            found[title] = named[1].split(", "), text
+    return found
 
 
-@pytest.mark.parametrize(("message", "where"), messages().items(), ids=[f"{w}-{m[:40]}" for m, w in messages().items()])
-def test_a_message_is_on_the_troubleshooting_page(message: str, where: str) -> None:
-    assert any(is_kind(quote, message) for quote in quotes()), f"docs/troubleshooting.md has no row for {message!r}"
+def test_every_place_that_makes_messages_has_a_group() -> None:
+    grouped = {name for names, _ in groups().values() for name in names}
+    missing = set(places()) - grouped
+    assert not missing, f"add to the right group of docs/troubleshooting.md (`messages of:`): {sorted(missing)}"
 
 
-def test_the_test_above_sees_something() -> None:
-    found = messages()
-    assert len(found) >= 110
-    assert {Path(path).stem for path in found.values()} >= {
-        "sudo",
-        "config",
-        "docker_engine_host",
-        "containai_lima_settings",
+def test_every_group_has_places_that_make_messages_and_an_example_of_theirs() -> None:
+    made = places()
+    assert len(groups()) >= 12
+    for title, (names, text) in groups().items():
+        assert set(names) <= set(made), (title, set(names) - set(made))
+        own = "\n".join(message for name in names for message in made[name])
+        assert any(re.search(pattern(quote), own) for quote in quoted(text)), f"{title} quotes none of its messages"
+
+
+def test_every_exit_code_leads_to_a_group() -> None:
+    rows = dict(re.findall(r"^\| (\d+) \| .* \| (.*) \|$", TROUBLES, re.MULTILINE))
+    assert set(rows) == {str(int(code)) for code in Exit if code}
+    headings = {
+        re.sub(r"[^\w -]", "", found).lower().replace(" ", "-")
+        for found in re.findall(r"^##+ (.*)$", TROUBLES, re.MULTILINE)
     }
-    assert not any(is_kind(quote, "The moon is made of cheese.") for quote in quotes())
+    for anchor in re.findall(r"\]\(#([^)]*)\)", TROUBLES):
+        assert anchor in headings, anchor
 
 
-def keys() -> list[str]:
-    """The settings of a daemon.json with which the engine could not run."""
+def test_a_refused_setting_of_a_daemon_json_is_named() -> None:
+    """These are not messages: a user has to know which settings cannot stand there."""
     from ansible.module_utils.containai_daemon_json import BREAKING, UNIT_FLAGS
 
-    return [*UNIT_FLAGS, *(key for key, _, _ in BREAKING), "dns"]
+    for key in (*UNIT_FLAGS, *(key for key, _, _ in BREAKING), "dns"):
+        assert f"`{key}`" in TROUBLES or f"`{key}: false`" in TROUBLES, key
 
 
-@pytest.mark.parametrize("key", keys())
-def test_a_refused_setting_of_a_daemon_json_is_named(key: str) -> None:
-    assert f"`{key}`" in TROUBLES or f"`{key}: false`" in TROUBLES
+def test_it_sees_the_messages() -> None:
+    made = places()
+    assert sum(map(len, made.values())) >= 110
+    assert set(made) >= {"sudo", "config", "docker_engine_host", "containai_lima_settings"}
