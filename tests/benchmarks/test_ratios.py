@@ -25,7 +25,7 @@ EMPTY = """
 
 @pytest.fixture(scope="module")
 def box(hosts: Callable[..., Box]) -> Box:
-    made = hosts("bench")
+    made = hosts("bench", "bookworm")
     made.write("/opt/empty.yml", EMPTY)
     return made
 

@@ -73,7 +73,7 @@ class Ground:
 
     def build(self) -> None:
         """Bring it to the start state, and see one run of each kind that nothing disturbs."""
-        self.box = box = stage.start(self.name)
+        self.box = box = stage.start(self.name, "bookworm")
         box.sh("apt-get -qq update")
         self.neighbour.install(box)
         box.sh(

@@ -98,7 +98,7 @@ def main() -> int:
     """Run it; 1 when anything grew."""
     engine.up()
     try:
-        box = stage.start(NAME)
+        box = stage.start(NAME, "bookworm")
         box.sh("apt-get -qq update")
         pristine = box.snapshot()
         bad = setups(box, int(os.environ.get("SETUPS", "50")))

@@ -12,7 +12,7 @@ from . import paths
 from .shell import HostError, run
 
 _APT = Path("/etc/apt")
-_SUITES = {"bookworm": "debian", "trixie": "debian", "noble": "ubuntu"}
+_SUITES = {"bookworm": "debian", "trixie": "debian", "jammy": "ubuntu", "noble": "ubuntu", "resolute": "ubuntu"}
 _KEYRINGS = Path("/usr/share/keyrings")
 _UBUNTU = "ubuntu-archive-keyring.gpg"
 _COMPONENTS = {"debian": "main", "ubuntu": "main universe"}

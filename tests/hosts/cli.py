@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import engine, host, image, scenarios
+from . import engine, host, image, scenarios, setups
 from .doubles import desktop, docker_repository, sysbox_deb, user_image
 from .shell import HostError
 
@@ -28,7 +28,7 @@ def _image(asked: argparse.Namespace) -> None:
 
 
 def _up(asked: argparse.Namespace) -> None:
-    host.up(host.Wanted(asked.name, asked.suite, asked.kind, asked.dress, binds=tuple(asked.bind)))
+    host.up(host.Wanted(asked.name, asked.suite, asked.kind, asked.dress, asked.setup, binds=tuple(asked.bind)))
 
 
 def _down(asked: argparse.Namespace) -> None:
@@ -83,9 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("suite", nargs="+", choices=image.SUITES)
     part = add("up", _up, "start a host and wait until it has booted")
     part.add_argument("name")
-    part.add_argument("--suite", default="bookworm", choices=image.SUITES)
+    part.add_argument("--suite", default="noble", choices=image.SUITES)
     part.add_argument("--kind", default="none", choices=host.KINDS, help="seccomp filter of PID 1")
     part.add_argument("--dress", default="wsl2", choices=host.DRESSES, help="what the host looks like")
+    part.add_argument("--setup", default="", metavar="NAME[+NAME]", help=f"what is on it: {', '.join(setups.names())}")
     part.add_argument("--bind", action="append", default=[], metavar="FROM:TO[:ro]")
     part = add("down", _down, "remove hosts")
     part.add_argument("name", nargs="*")

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from . import engine, image, paths
+from . import aptsources, engine, paths, setups
+from .doubles import user_image
 from .shell import HostError, run, say, wait_for
 
 KINDS = ("none", "plain", "listener")
 DRESSES = ("wsl2", "linux", "wsl1", "nosystemd", "container")
 LABEL = "cai-test-host"
-_VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd", "/var/lib/sysbox")
+VOLUMES = ("/var/lib/docker", "/var/lib/docker-containai", "/var/lib/containerd", "/var/lib/sysbox")
 # The hosts share the machine's kernel: its clock, modules and ports are none of their business.
 _WITHOUT = ("SYS_TIME", "SYS_MODULE", "SYS_RAWIO")
 
@@ -26,11 +27,19 @@ class Wanted:
     """A host as a scenario describes it."""
 
     name: str
-    suite: str = "bookworm"
+    suite: str = "noble"
     kind: str = "none"
     dress: str = "wsl2"
+    setup: str = ""  # names of files/setups, joined with +; "": what such a machine usually is
     env: Mapping[str, str] = field(default_factory=dict)
     binds: tuple[str, ...] = ()
+    image: str = ""  # an image of a host that was prepared; "": the suite's with its setup
+
+    @property
+    def setups(self) -> str:
+        """The setup, with the default filled in: native Ubuntu is a desktop, everything else is as its distribution installs it."""
+        usual = "ubuntu-desktop" if self.dress == "linux" and aptsources.family(self.suite) == "ubuntu" else "plain"
+        return self.setup or usual
 
 
 def container(name: str) -> str:
@@ -56,7 +65,7 @@ def up(wanted: Wanted) -> float:
     if wanted.kind not in KINDS or wanted.dress not in DRESSES:
         raise HostError(f"kinds: {', '.join(KINDS)}; dresses: {', '.join(DRESSES)}")
     engine.up()
-    loaded = image.ensure(wanted.suite)
+    loaded = wanted.image or setups.ensure(wanted.suite, wanted.setups)
     down(wanted.name)
     words = ["run", "--detach", "--tty", "--name", container(wanted.name), "--hostname", wanted.name, "--label", LABEL]
     words += [
@@ -74,15 +83,22 @@ def up(wanted: Wanted) -> float:
     words += ["--device-cgroup-rule=a *:* rwm"]
     if Path("/dev/fuse").exists():
         words += ["--device=/dev/fuse"]
-    for path in _VOLUMES:
+    for path in VOLUMES:
         words += ["--volume", path]
-    for bind in (f"{paths.FILES}:/usr/lib/test-host:ro", *wanted.binds):
+    binds = (f"{paths.FILES}:/usr/lib/test-host:ro", f"{user_image.build().parent}:/opt/images:ro")
+    for bind in (*binds, *wanted.binds):
         words += ["--volume", bind]
-    for key, value in {"CAI_DRESS": wanted.dress, "CAI_KIND": wanted.kind, **wanted.env}.items():
+    dressed = {"CAI_DRESS": wanted.dress, "CAI_KIND": wanted.kind, "CAI_SETUP": wanted.setups}
+    for key, value in {**dressed, **wanted.env}.items():
         words += ["--env", f"{key}={value}"]
     engine.docker(*words, loaded, "/bin/sh", "/usr/lib/test-host/init.sh")
     took = wait_booted(wanted.name, systemd=wanted.dress != "nosystemd")
-    say(f"{wanted.name}: {wanted.suite}, dressed as {wanted.dress}, PID 1 seccomp {wanted.kind}: up in {took:.1f} s")
+    if not wanted.image:
+        for script in setups.scripts(wanted.setups, "up.sh"):
+            execute(wanted.name, "sh", "-eu", f"/usr/lib/test-host/setups/{script.parent.name}/{script.name}")
+    say(
+        f"{wanted.name}: {wanted.suite} ({wanted.setups}), dressed as {wanted.dress}, PID 1 seccomp {wanted.kind}: up in {took:.1f} s"
+    )
     return took
 
 

@@ -16,18 +16,21 @@ from pathlib import Path
 from . import aptsources, engine, paths
 from .shell import HostError, apt_install, run, say
 
-SUITES = ("bookworm", "trixie", "noble")
+SUITES = ("bookworm", "trixie", "jammy", "noble", "resolute")
 _PACKAGES = (
     "systemd systemd-sysv libpam-systemd dbus python3 python3-venv sudo iproute2 ca-certificates procps"
     " iptables nftables curl socat passwd kmod util-linux mount"
 )
 # Ubuntu does not count apt among the required packages.
-_EXTRA = {"bookworm": "", "trixie": "", "noble": " apt ubuntu-keyring"}
+_UBUNTU = " apt ubuntu-keyring"
+_EXTRA = {"bookworm": "", "trixie": "", "jammy": _UBUNTU, "noble": _UBUNTU, "resolute": _UBUNTU}
 # Downloaded into the image's apt archive, not installed: what setup will ask apt for.
 _LATER = {
     "bookworm": "docker.io jq fuse3 rsync lsb-release",
     "trixie": "docker.io docker-cli jq fuse3 rsync lsb-release",
+    "jammy": "docker.io jq fuse3 rsync lsb-release",
     "noble": "docker.io jq fuse3 rsync lsb-release",
+    "resolute": "docker.io jq fuse3 rsync lsb-release",
 }
 _LEAVE_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 # $1 is the new root. `dev` is the ordinary developer, `ops` has no sudo rights.
@@ -47,7 +50,13 @@ done
 """
 
 
-_BASES = {"bookworm": "debian:bookworm", "trixie": "debian:trixie", "noble": "ubuntu:24.04"}
+_BASES = {
+    "bookworm": "debian:bookworm",
+    "trixie": "debian:trixie",
+    "jammy": "ubuntu:22.04",
+    "noble": "ubuntu:24.04",
+    "resolute": "ubuntu:26.04",
+}
 
 
 def _bootstraps(suite: str) -> bool:
@@ -102,7 +111,7 @@ def name(suite: str) -> str:
 
 
 @contextlib.contextmanager
-def _alone(what: str) -> Iterator[None]:
+def alone(what: str) -> Iterator[None]:
     """One builder at a time; the others wait and find the result."""
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     with (paths.IMAGES / f"{what}.lock").open("w") as lock:
@@ -138,7 +147,7 @@ def build(suite: str) -> Path:
     target = paths.IMAGES / f"{suite}-{_recipe(suite)}.tar.zst"
     if target.exists():
         return target
-    with _alone(suite):
+    with alone(suite):
         if target.exists():
             return target
         if os.geteuid() != 0:
@@ -168,7 +177,7 @@ def ensure(suite: str) -> str:
     if not _bootstraps(suite):
         return _pull(suite, image)
     archive = build(suite)
-    with _alone(f"{suite}-load"):
+    with alone(f"{suite}-load"):
         if engine.docker("images", "-q", image):
             return image
         host = engine.docker_host()

@@ -15,13 +15,13 @@ from functools import cache
 from pathlib import Path
 
 from tests.hosts import engine, host, image, paths
-from tests.hosts.doubles import sysbox_deb, user_image
+from tests.hosts.doubles import sysbox_deb
 from tests.system.box import Box
 
 WORK = paths.CACHE / "system"
 DEBS = "/opt/debs"
 KEPT_SECONDS = 4 * 3600  # a session that began earlier may still use its own
-PYTHON = {"bookworm": "3.11", "trixie": "3.13", "noble": "3.12"}
+PYTHON = {"bookworm": "3.11", "trixie": "3.13", "noble": "3.12", "resolute": "3.14"}
 
 
 @contextlib.contextmanager
@@ -131,16 +131,13 @@ def packages() -> dict[str, tuple[str, str]]:
     return {name: (f"{DEBS}/{path.relative_to(folder)}", sysbox_deb.sha256(path)) for name, path in made.items()}
 
 
-def start(name: str, suite: str = "bookworm", kind: str = "none", dress: str = "wsl2", *, trusted: bool = True) -> Box:
+def start(
+    name: str, suite: str = "noble", kind: str = "none", dress: str = "wsl2", setup: str = "", *, trusted: bool = True
+) -> Box:
     """Start a host with cai, the packages and the test image in it."""
     path, sha256 = packages()["0.7.1"]
-    image_file = user_image.build()
-    binds = (
-        f"{environment(suite)}:/home/dev/venv:ro",
-        f"{WORK / 'debs'}:{DEBS}:ro",
-        f"{image_file.parent}:/opt/images:ro",
-    )
-    host.up(host.Wanted(f"sys-{name}", suite, kind, dress, binds=binds))
+    binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
+    host.up(host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds))
     box = Box(f"sys-{name}")
     box.settings(sysbox_deb=path, sysbox_sha256={"amd64": sha256})
     if trusted:

@@ -18,7 +18,7 @@ ODD = '{"debug":false,\n      "labels": [ "a=b"  ] ,"max-concurrent-downloads": 
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("json", dress="linux")
+    made: Box = hosts("json", "bookworm", dress="linux")
     made.setup()
     return made
 

@@ -21,7 +21,7 @@ RECAP = "failed=0"
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
-    made: Box = hosts("fleet")
+    made: Box = hosts("fleet", "bookworm")
     return made
 
 

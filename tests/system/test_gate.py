@@ -11,7 +11,7 @@ from tests.system.box import Box, width
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    return hosts("gate", kind="listener")
+    return hosts("gate", "bookworm", kind="listener")
 
 
 def test_the_gate_stops_setup_with_the_box_and_the_remedy_before_any_change(box: Box):
@@ -65,7 +65,7 @@ def test_without_force_it_still_stops_afterwards(box: Box):
 
 def test_a_plain_filter_of_pid_1_is_no_conflict(hosts, box: Box):
     host.down(box.name)
-    plain: Box = hosts("plain", kind="plain")
+    plain: Box = hosts("plain", "bookworm", kind="plain")
     assert "Seccomp:\t2" in plain.sh("cat /proc/1/status")
     plain.cai("setup", "--dry-run").expect(0, "Gate: passes")
     done = plain.cai("setup").expect(0, "ready")

@@ -70,7 +70,7 @@ DRIFTS = {
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("health")
+    made: Box = hosts("health", "bookworm")
     made.setup()
     made.write("/opt/empty.json", "{}\n")
     return made

@@ -23,7 +23,7 @@ STRAYS = "pgrep -af '[a]nsible playbook|/python3[.0-9]* *$|^(/usr/bin/)?(apt-get
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    return hosts("killed")
+    return hosts("killed", "bookworm")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -38,7 +38,7 @@ case ${f##*/} in docker*|systemctl|systemd-run|apt-get|dpkg*) ;; *) ln -sf $f . 
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("main", trusted=False)
+    made: Box = hosts("main", "bookworm", trusted=False)
     made.sh(f"echo 'dev:{PASSWORD}' | chpasswd")
     made.sh(HIDDEN)
     return made

@@ -35,7 +35,7 @@ exit 9
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
-    made: Box = hosts("nested")
+    made: Box = hosts("nested", "bookworm")
     made.setup()
     made.write("/opt/inside.sh", INSIDE)
     made.sh(MAKE)

@@ -20,7 +20,7 @@ PROXY = f"http://dev:{SECRET}@proxy.example:3128"
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
-    return hosts("people")
+    return hosts("people", "bookworm")
 
 
 def see(box: Box, columns: int, *arguments: str, code: int = 0) -> tuple[str, list[str]]:

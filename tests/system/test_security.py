@@ -28,7 +28,7 @@ OURS = "/etc/systemd/system/containai* /usr/local/libexec/containai /var/lib/con
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("security")
+    made: Box = hosts("security", "bookworm")
     for name in PROGRAMS:
         made.write(f"{EVIL}/{name}", TRAP, 0o755)
     made.sh(f"chown -R dev: {EVIL}; install -m 666 /dev/null /opt/sprung")

@@ -12,7 +12,7 @@ VERSION = "dpkg-query -W -f '${Version}' sysbox-ce"
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    return hosts("sysbox", dress="linux")
+    return hosts("sysbox", "bookworm", dress="linux")
 
 
 def of(packages, name, version):

@@ -1,12 +1,14 @@
 #!/bin/sh
 # PID 1 of a test host: undoes what makes a container look and behave unlike a machine, puts the dress on,
 # installs the seccomp filter of the wanted kind, then becomes systemd.
-# CAI_DRESS: wsl2 | wsl1 | linux | nosystemd | container; CAI_KIND: none | plain | listener
+# CAI_DRESS: wsl2 | wsl1 | linux | nosystemd | container; CAI_KIND: none | plain | listener; CAI_SETUP: NAME[+NAME...]
 set -eu
-dress=${CAI_DRESS:-wsl2} kind=${CAI_KIND:-none}
-unset CAI_DRESS CAI_KIND HOSTNAME TERM container || true
+dress=${CAI_DRESS:-wsl2} kind=${CAI_KIND:-none} setup=${CAI_SETUP:-plain}
+unset CAI_DRESS CAI_KIND CAI_SETUP HOSTNAME TERM container || true
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+# Docker mounts a resolv.conf of its own; where the host's is a link into /run, it cannot be read any more in a moment.
+nameservers=$(awk '/^nameserver/ {printf "%s%s", (n++ ? " " : ""), $2}' /etc/resolv.conf)
 hold=/run/test-host
 mountpoint -q /run || mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mkdir -p $hold /run/lock
@@ -63,6 +65,11 @@ if [ "$dress" = linux ]; then
         ln -sf /dev/null /etc/systemd/system/$unit
     done
 fi
+# A machine forwards packets only where somebody has told it to.
+echo 0 >/proc/sys/net/ipv4/ip_forward
+for name in $(echo "$setup" | tr + ' '); do
+    [ ! -e /usr/lib/test-host/setups/$name/boot.sh ] || (. /usr/lib/test-host/setups/$name/boot.sh)
+done
 if [ "$dress" = container ]; then
     export container=docker
 else
