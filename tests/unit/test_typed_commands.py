@@ -28,7 +28,7 @@ def commands(text: str) -> Iterator[str]:
 
 
 def everywhere() -> list[str]:
-    sources = [texts(), *(path.read_text() for path in DOCUMENTS)]
+    sources = [*texts().split("\0"), *(path.read_text() for path in DOCUMENTS)]
     return sorted({line for text in sources for line in commands(text)})
 
 
