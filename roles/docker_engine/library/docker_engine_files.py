@@ -11,8 +11,10 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
+from ansible.module_utils.containai_engine_state import outdated, unit_state
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_record import Record, read, replace, sha256
+from ansible.module_utils.containai_running import RESTART, Unknown, refusal, running
 from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
 from ansible.module_utils.containai_secrets import mask
 
@@ -21,6 +23,8 @@ module: docker_engine_files
 short_description: Write the secure engine's own files, all at once, and make its group
 description:
   - Every file is replaced in one step, and only where its bytes or mode differ. What stood there before is kept in C(/var/lib/containai).
+  - Files that differ from those that a running engine was started from need its restart. While containers run in it they are refused, before any is written,
+    unless I(restart_containers).
   - The group is made where it is missing; the user is added to it and to no other.
 options:
   files: {type: list, elements: dict, required: true, description: "Files as {path, content, mode}; mode is a string such as C('0644').
@@ -30,6 +34,9 @@ options:
   data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
   group: {type: str, description: System group that may use the socket.}
   programs: {type: list, elements: path, default: [], description: "Programs that the files start. One that is missing is refused, but in check mode, where it is yet to come."}
+  unit: {type: str, default: '', description: "The engine's unit, such as C(containai-docker.service)."}
+  socket: {type: path, default: '', description: The engine's API socket.}
+  restart_containers: {type: bool, default: false, description: "Write files that need a restart of the engine although containers run in it."}
   user: {type: str, description: User to be a member of the group. Root needs no membership.}
 attributes:
   check_mode: {support: full}
@@ -69,6 +76,27 @@ def refuse_missing(module):
             hint="run the playbook without `--tags`, or with `--tags docker_engine_install` first",
             failure="precondition",
         )
+
+
+def refuse_restart(module, files, revision):
+    """Refuse files for which the engine has to restart, while containers run in it: nothing is changed yet."""
+    params = module.params
+    state = unit_state(params["unit"]) if params["unit"] else {}
+    if state.get("ActiveState") != "active" or params["restart_containers"]:
+        return
+    units = [file for file in files if "@REVISION@" in file["content"]]
+    same = all(read(file["path"]) == file["content"].replace("@REVISION@", revision).encode() for file in units)
+    if same and not outdated(state, revision):
+        return
+    try:
+        names = [container["name"] for container in running(params["socket"])]
+    except PermissionError:  # an ordinary user's plan
+        module.warn(f"This user may not list the containers on {params['socket']}; the run itself restarts the engine only if none run.")
+        return
+    except Unknown as unknown:
+        module.fail_json(**unknown.told)
+    if names:
+        module.fail_json(**refusal(names, "The engine's files change, and its restart", RESTART))
 
 
 def shown(text):
@@ -178,6 +206,9 @@ def main():
             "group": {"type": "str"},
             "user": {"type": "str"},
             "programs": {"type": "list", "elements": "path", "default": []},
+            "unit": {"type": "str", "default": ""},
+            "socket": {"type": "path", "default": ""},
+            "restart_containers": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -189,6 +220,7 @@ def main():
         files, tokens = salt(module.params["files"])
         public = [[file["path"], file["content"]] for file in files if not file.get("secret")]
         revision = "-".join([sha256(json.dumps(public).encode())[:12], *tokens])
+        refuse_restart(module, files, revision)
         if module.params["data_root"]:
             claim(module, record, module.params["data_root"], actions)
         for file in files:

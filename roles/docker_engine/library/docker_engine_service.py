@@ -23,6 +23,7 @@ from ansible.module_utils.containai_engine_state import (
     unit_state,
 )
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_running import RESTART, Unknown, info, refusal, running, shims
 from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
@@ -30,7 +31,9 @@ module: docker_engine_service
 short_description: Start, reload or restart the secure engine, whichever is the least that is needed
 description:
   - A stopped or disabled service is started and enabled; one that was started from other files, or whose socket is dead, is restarted; one that lacks a runtime
-    of its daemon.json is reloaded. Nothing is done to a service that is as wanted. Success means that the engine answered on its socket.
+    of its daemon.json is reloaded. One that starts is waited for. Nothing is done to a service that is as wanted. Success means that the engine answered on its socket.
+  - A restart ends containers, so it is refused while any run in the engine, unless I(restart_containers). An engine that is active and does not answer in
+    time is neither restarted nor stopped; the module fails and says so.
   - Where a first start fails, what it left in I(data_root) is taken away, so that the next run begins anew; a dockerd that met a full disk leaves a
     database on which every later one dies. An engine that has answered once keeps its data, whatever happens.
   - Touches no service but the named ones.
@@ -43,6 +46,7 @@ options:
   runtimes: {type: dict, default: {}, description: "Runtimes that the running engine must know, such as C({sysbox-runc: {path: /usr/bin/sysbox-runc}})."}
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
+  restart_containers: {type: bool, default: false, description: "With I(state=started): restart the engine although containers run in it, which ends them."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   group: {type: str, default: '', description: "Group that the socket belongs to, with mode 0660; empty means as dockerd made it."}
   data_root: {type: path, description: "Folder of the engine's data, as M(docker_engine_files) made it."}
@@ -64,25 +68,43 @@ version: {type: str, returned: when the engine answers, description: the engine'
 """
 
 
-def plan(params, state, info):
-    """Return the verbs that bring the engine where it should be; `info` False: it could not be asked."""
+def plan(params, state, said):
+    """Return the verbs that bring the engine where it should be; `said`: its /info, or False if it could not be asked."""
     verbs = []
     if state.get("UnitFileState") not in ("enabled", "enabled-runtime", "static", "indirect"):
         verbs.append("enable")
     if state.get("ActiveState") != "active":
         return [*verbs, "start"]
-    if outdated(state, params["revision"]) or info is None:
+    if outdated(state, params["revision"]) or said is None:
         return [*verbs, "restart"]
-    return [*verbs, "reload"] if info and lacks(info, params["runtimes"]) else verbs
+    return [*verbs, "reload"] if said and lacks(said, params["runtimes"]) else verbs
+
+
+def settled(unit, seconds):
+    """Return the unit's state, once a start or stop that is under way has ended: an engine that starts slowly is not dead."""
+    end = time.monotonic() + seconds
+    while True:
+        state = unit_state(unit)
+        moving = state.get("ActiveState") in ("activating", "deactivating", "reloading") and state.get("SubState") != "auto-restart"
+        if not moving or time.monotonic() >= end:
+            return state
+        time.sleep(0.5)
+
+
+def guard(module):
+    """Refuse to end running containers, unless that is allowed."""
+    names = [container["name"] for container in running(module.params["socket"], module.params["unit"] != "docker.service")]
+    if names and not module.params["restart_containers"]:
+        module.fail_json(**refusal(names, "A restart of the engine, which its changed files or its state need,", RESTART))
 
 
 def wait(path, runtimes, seconds):
     """Wait until the engine answers and knows `runtimes`; return its /info, or None."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        info = ask(path, "/info")
-        if info and not lacks(info, runtimes):
-            return info
+        said = ask(path, "/info")
+        if said and not lacks(said, runtimes):
+            return said
         time.sleep(0.2)
     return None
 
@@ -127,15 +149,17 @@ def forget(params):
 
 def converge(module):
     params = module.params
-    state = unit_state(params["unit"])
+    state = unit_state(params["unit"]) if module.check_mode else settled(params["unit"], params["timeout"] + 10)
     try:
-        info = ask(params["socket"], "/info") if state.get("ActiveState") == "active" else None
+        said = info(params["socket"]) if state.get("ActiveState") == "active" else None
     except PermissionError:
-        info = False
-    verbs = plan(params, state, info)
+        said = False
+    verbs = plan(params, state, said)
     broken = network_problem(params["check"]) if state.get("ActiveState") == "active" else None
     if params["check"] and state.get("ActiveState") == "active" and adrift(state):
         verbs = [*(verb for verb in verbs if verb == "enable"), "restart"]
+    if "restart" in verbs and said is not False:  # a user who may not ask has a plan only
+        guard(module)
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
     if broken:
         actions.insert(0, {"verb": "change", "what": f"network namespace: {broken}"})
@@ -152,23 +176,24 @@ def converge(module):
     if broken:
         mend_network(module)
     act(module, verbs)
-    info = answered(module, verbs, params["timeout"] if actions else 10)
-    return {"changed": bool(actions), "actions": actions, "version": info.get("ServerVersion", "")}
+    said = answered(module, verbs, params["timeout"] if actions else 10)
+    return {"changed": bool(actions), "actions": actions, "version": said.get("ServerVersion", "")}
 
 
 def answered(module, verbs, seconds):
     """Return the /info of the engine, which must answer and know the runtimes within the seconds."""
     params = module.params
-    info = wait(params["socket"], params["runtimes"], seconds)
-    if info is None and "reload" in verbs:  # a dockerd that did not take the reload
+    said = wait(params["socket"], params["runtimes"], seconds)
+    if said is None and "reload" in verbs:  # a dockerd that did not take the reload
+        guard(module)
         act(module, ["restart"])
-        info = wait(params["socket"], params["runtimes"], params["timeout"])
-    if info is None:
+        said = wait(params["socket"], params["runtimes"], params["timeout"])
+    if said is None:
         forget(params)
         fail(module, f"The engine does not answer on {params['socket']} as it should.", f"run `journalctl -u {params['unit']}`")
     if params["data_root"]:
         used(params["data_root"])
-    return info
+    return said
 
 
 def mend_network(module):
@@ -195,12 +220,12 @@ def stop(module):
     idle = [unit for unit in units if unit not in live and states[unit].get("UnitFileState", "").startswith("enabled")]
     actions = [{"verb": "stop", "what": unit} for unit in live] + [{"verb": "disable", "what": unit} for unit in idle]
     try:
-        running = {item["Id"]: item["Names"][0].lstrip("/") for item in ask(params["socket"], "/containers/json") or []}
+        containers = running(params["socket"]) if units else []
     except PermissionError:
-        running = {}
+        containers = []
         if module.check_mode and live:  # who may not list them is asked all the same
             return {"changed": True, "actions": actions, "confirm": ["whatever containers run in the engine (this user may not list them)"]}
-    names = list(running.values())
+    names = [container["name"] for container in containers]
     if names and module.check_mode:
         return {"changed": True, "actions": actions, "confirm": [f"container {name}" for name in names]}
     if names and not params["stop_containers"]:
@@ -209,18 +234,35 @@ def stop(module):
             hint=f"run `docker --host unix://{params['socket']} stop {' '.join(names)}`, or go on with `cai uninstall --yes`", failure="precondition", containers=names,
         )  # fmt: skip
     if not module.check_mode:
-        stop_containers(module, running)
+        stop_containers(module, containers)
         for unit in units if actions else []:
             result = run("systemctl", "disable", "--now", unit)
             if result.returncode != 0:
                 fail(module, f"{unit} did not stop: {result.stderr.strip()}", f"run `systemctl status {unit}`")
+        outlived(module, containers)
     return {"changed": bool(actions), "actions": actions}
 
 
-def stop_containers(module, running):
+def outlived(module, containers, seconds=10):
+    """Fail if containers run on without their engine, as under live-restore: nobody could stop them any more."""
+    end = time.monotonic() + seconds
+    known = {container["id"] for container in containers}
+    while True:
+        left = [container["name"] for container in shims() if container["id"] in known]
+        if not left:
+            return
+        if time.monotonic() >= end:
+            unit = module.params["unit"]
+            fail(module, f"Containers run on without their engine: {', '.join(left)}.", f"run `sudo systemctl start {unit}`, then `cai uninstall` again")
+        time.sleep(0.5)
+
+
+def stop_containers(module, containers):
     """Stop them while there is an engine to do it: one with live-restore leaves them running when it ends."""
-    for identity, name in running.items():
-        objection = stop_container(module.params["socket"], identity)
+    for container in containers:
+        name = container["name"]
+        # Where nobody listens, dockerd itself stops its containers as it ends.
+        objection = "" if container.get("shim") else stop_container(module.params["socket"], container["id"])
         if objection:
             fail(module, f"The container {name} did not stop: {objection}", f"run `docker --context containai-secure kill {name}`, then `cai uninstall` again")
 
@@ -236,6 +278,7 @@ def main():
             "runtimes": {"type": "dict", "default": {}},
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "stop_containers": {"type": "bool", "default": False},
+            "restart_containers": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
             "group": {"type": "str", "default": ""},
             "data_root": {"type": "path"},
@@ -246,7 +289,10 @@ def main():
     hold(module)
     if module.params["report"]:
         module.exit_json(changed=False, **report(module.params))
-    module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
+    try:
+        module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
+    except Unknown as unknown:
+        module.fail_json(**unknown.told)
 
 
 if __name__ == "__main__":

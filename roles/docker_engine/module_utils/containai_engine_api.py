@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+
+LONGEST = 107  # bytes of a unix socket's path that the kernel takes
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -32,6 +35,30 @@ def ask(path, question, timeout=10):
         raise
     except (OSError, ValueError, http.client.HTTPException):
         return None
+
+
+class NoAnswer(Exception):
+    """Somebody holds the socket and does not answer as an engine does: it is slow, stopped or in trouble. That is not the same as no engine."""
+
+
+def answer(path, question, timeout):
+    """Return the answer to GET `question`; None only if nobody listens on the socket, or the engine says that there is no such thing.
+
+    Raises NoAnswer, and PermissionError.
+    """
+    if len(os.fsencode(path)) > LONGEST:
+        return None
+    try:
+        status, data = _request("GET", path, question, timeout)
+        if status not in (200, 404):
+            raise NoAnswer(f"status {status}")
+        return json.loads(data) if status == 200 else None
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return None
+    except PermissionError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise NoAnswer(str(error) or type(error).__name__) from error
 
 
 def stop_container(path, identity, seconds=10):

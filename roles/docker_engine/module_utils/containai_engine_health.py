@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_engine_state import (
     adrift,
     group_name,
@@ -12,6 +11,9 @@ from ansible.module_utils.containai_engine_state import (
     socket_wrong,
     unit_state,
 )
+from ansible.module_utils.containai_running import Unknown, info
+
+ANSWER_SECONDS = 10
 
 
 def finding(part, status, found, hint=""):
@@ -29,21 +31,25 @@ def report(params):
         return {"findings": [finding("engine", "fail", found, f"run `sudo systemctl restart {' '.join([*params['helpers'], unit])}`")], "ready": False}
     findings = [socket_finding(params)]
     try:
-        info = ask(path, "/info")
+        said = info(path, ANSWER_SECONDS)
+    except Unknown:  # slow is not dead: nothing tells whether it is well, and a restart would end its containers
+        found = f"{unit} is active and does not answer on {path} within {ANSWER_SECONDS} seconds"
+        findings.append(finding("engine", "unknown", found, f"wait and run `cai doctor` again; `journalctl -u {unit}` shows what the engine does"))
+        return {"findings": findings, "ready": False}
     except PermissionError:
         ours = findings[0]["status"] == "pass"
         found = f"{unit} is active; this user may not use {path}"
         findings.append(finding("engine", "warn" if ours else "unknown", found, f"log out and in again, or run `newgrp {params['group']}`" if ours else ""))
         return {"findings": findings, "ready": False}
-    if not info:
+    if not said:
         findings.append(finding("engine", "fail", f"{unit} is active but does not answer on {path}", f"run `sudo systemctl restart {unit}`"))
         return {"findings": findings, "ready": False}
     if state.get("UnitFileState") != "enabled":
         findings.append(
-            finding("engine", "warn", f"Docker {info.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`")
+            finding("engine", "warn", f"Docker {said.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`")
         )
     else:
-        findings.append(finding("engine", "pass", f"Docker {info.get('ServerVersion')} answers on {path}"))
+        findings.append(finding("engine", "pass", f"Docker {said.get('ServerVersion')} answers on {path}"))
     return {"findings": findings + network_findings(params, state), "ready": True}
 
 

@@ -20,7 +20,7 @@ def unit_state(unit):
     """Return systemd's view of a unit as a dict; empty where systemctl cannot be had."""
     if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
         return {}
-    wanted = "LoadState,ActiveState,UnitFileState,MainPID"
+    wanted = "LoadState,ActiveState,SubState,UnitFileState,MainPID"
     return dict(line.split("=", 1) for line in run("systemctl", "show", "-p", wanted, unit).stdout.splitlines() if "=" in line)
 
 

@@ -247,3 +247,42 @@ def test_units_without_what_they_start_are_refused_but_planned(module: ModuleTyp
     assert not (tmp_path / "etc").exists()
     assert len(run_module(module, files=files(tmp_path), programs=programs, check_mode=True).actions) == 2
     assert len(run_module(module, files=files(tmp_path), programs=programs[1:]).actions) == 2
+
+
+@pytest.fixture
+def running(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """The engine's unit is active; the containers in it."""
+    containers = [{"id": "1", "name": "agent"}]
+    monkeypatch.setattr(module, "unit_state", lambda unit: {"ActiveState": "active", "MainPID": "0"})
+    monkeypatch.setattr(module, "running", lambda path: containers)
+    return containers
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_files_that_need_a_restart_are_refused_while_containers_run(
+    module: ModuleType, tmp_path: Path, running: list[dict[str, str]], check_mode: bool
+) -> None:
+    engine = {"unit": "containai-docker.service", "socket": "/run/none"}
+    run_module(module, files=files(tmp_path), restart_containers=True, **engine)
+    before = (tmp_path / "libexec" / "program").read_bytes()
+    answer = run_module(module, check_mode=check_mode, files=files(tmp_path, "two\n"), **engine)
+    assert answer["failure"] == "precondition"
+    assert answer["containers"] == ["agent"]
+    assert (tmp_path / "libexec" / "program").read_bytes() == before
+    assert (tmp_path / "etc" / "a.service").read_text() == "one\n"
+    assert not run_module(module, files=files(tmp_path), **engine)["changed"]
+    running.clear()
+    assert run_module(module, check_mode=check_mode, files=files(tmp_path, "two\n"), **engine)["changed"]
+
+
+def test_files_are_not_changed_under_an_engine_that_does_not_answer(
+    module: ModuleType, tmp_path: Path, running: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(path: str) -> None:
+        raise module.Unknown(path)
+
+    monkeypatch.setattr(module, "running", unknown)
+    answer = run_module(module, files=files(tmp_path), unit="containai-docker.service", socket="/run/none")
+    assert answer["failure"] == "failed"
+    assert "unknown" in answer["msg"]
+    assert not (tmp_path / "libexec").exists()

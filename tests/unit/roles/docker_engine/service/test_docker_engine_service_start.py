@@ -25,7 +25,7 @@ def test_an_engine_that_is_as_wanted_is_left_alone(module: ModuleType, service: 
 
 @pytest.mark.parametrize("state", ["inactive", "failed", "activating"])
 def test_a_stopped_engine_is_started_with_its_helpers(module: ModuleType, service: Service, state: str) -> None:
-    service.set(ActiveState=state, UnitFileState="disabled")
+    service.set(ActiveState=state, SubState="auto-restart", UnitFileState="disabled")
     answer = run_module(module, **service.parameters)
     assert answer.actions == [("enable", UNIT), ("start", UNIT)]
     assert service.changes() == [

@@ -79,7 +79,7 @@ def test_who_may_not_list_the_containers_is_asked(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(module, "ask", refuse)
+    monkeypatch.setattr(module, "running", refuse)
     plan = run_module(module, check_mode=True, state="stopped", **service.parameters)
     assert "this user may not list them" in plan["confirm"][0]
     service.write({})
