@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -10,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from tests.hosts import engine, host, image, paths
+from tests.hosts import engine, host, image, kept, paths
 from tests.hosts.doubles import sysbox_deb
-from tests.system.box import Box
+from tests.system.box import Box, quoted
 
 WORK = paths.CACHE / "system"
 DEBS = "/opt/debs"
@@ -131,15 +132,49 @@ def packages() -> dict[str, tuple[str, str]]:
     return {name: (f"{DEBS}/{path.relative_to(folder)}", sysbox_deb.sha256(path)) for name, path in made.items()}
 
 
-def start(
-    name: str, suite: str = "noble", kind: str = "none", dress: str = "wsl2", setup: str = "", *, trusted: bool = True
-) -> Box:
-    """Start a host with cai, the packages and the test image in it."""
+def _older_sysbox(box: Box) -> None:
+    path, sha256 = packages()["0.7.0"]
+    box.setup(*quoted(sysbox_version="0.7.0", sysbox_deb=path, sysbox_sha256={"amd64": sha256}))
+
+
+# What a host went through before a test gets it. Each has the test image in our engine.
+STATES: dict[str, Callable[[Box], object]] = {"converged": lambda box: box.setup(), "older-sysbox": _older_sysbox}
+
+
+def _prepare(box: Box, trusted: bool) -> None:
     path, sha256 = packages()["0.7.1"]
-    binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
-    host.up(host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds))
-    box = Box(f"sys-{name}")
     box.settings(sysbox_deb=path, sysbox_sha256={"amd64": sha256})
     if trusted:
         box.trust_dev()
+
+
+def start(
+    name: str,
+    suite: str = "noble",
+    kind: str = "none",
+    dress: str = "wsl2",
+    setup: str = "",
+    *,
+    state: str = "bare",
+    trusted: bool = True,
+) -> Box:
+    """Start a host with cai, the packages and the test image in it; in a state of STATES it is made once and kept."""
+    binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
+    wanted = host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds)
+    box = Box(wanted.name)
+    if state == "bare":
+        host.up(wanted)
+        _prepare(box, trusted)
+        return box
+
+    def make(fresh: str) -> None:
+        made = Box(fresh)
+        _prepare(made, trusted=True)
+        STATES[state](made)
+        made.docker("load -q -i /opt/images/user-image.tar").expect(0)
+
+    shas = (f"{name} {sha256}" for name, (_, sha256) in sorted(packages().items()))
+    host.up(dataclasses.replace(wanted, image=kept.ensure(wanted, state, (environment(suite).name, *shas), make)))
+    if not trusted:
+        box.sh("rm /etc/sudoers.d/test")
     return box

@@ -18,6 +18,13 @@ mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup || mount -t cgroup2 cgroup
 # ip netns shares its mounts with every namespace; so does systemd on a real machine.
 mount --make-rshared /
 
+# A host that was kept brings the contents of its volumes.
+kept=/var/lib/test-host-volumes.tar
+if [ -e $kept ]; then
+    tar --xattrs '--xattrs-include=*' --numeric-owner -C / -xpf $kept
+    rm $kept
+fi
+
 # A container in a user namespace may mount /proc only while an uncovered /proc is in sight.
 mkdir -p $hold/proc
 mount -t proc proc $hold/proc
