@@ -10,11 +10,16 @@ from cai.errors import CaiError, Exit
 OVERRIDE = "CAI_CONTENT"
 
 
+def _installed() -> list[Path]:
+    """Return where this package's content may be: inside the installed package, or around it in the repository."""
+    package = Path(__file__).resolve().parent
+    return [package / "_content", package.parent]
+
+
 def root() -> Path:
     """Find the content: $CAI_CONTENT, the copy inside the installed package, or the repository."""
-    package = Path(__file__).resolve().parent
     override = os.environ.get(OVERRIDE)
-    candidates = [Path(override).expanduser()] if override else [package / "_content", package.parent]
+    candidates = [Path(override).expanduser()] if override else _installed()
     for folder in candidates:
         if (folder / "playbooks").is_dir():
             return folder.resolve()
@@ -36,3 +41,15 @@ def playbook(command: str, platform: str) -> Path:
             code=Exit.PRECONDITION,
         )
     return path
+
+
+def own(relative: str) -> Path:
+    """Find a file of this package's own content, whatever $CAI_CONTENT says."""
+    for folder in _installed():
+        if (folder / relative).is_file():
+            return folder / relative
+    raise CaiError(
+        f"`cai` needs {_installed()[0] / relative}, which does not exist.",
+        hint="reinstall with `pipx reinstall containai-cai`",
+        code=Exit.PRECONDITION,
+    )

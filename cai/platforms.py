@@ -1,10 +1,14 @@
-"""Which kind of machine this is. Pure: imports nothing of ours, reads nothing unless told to."""
+"""Which kind of machine this is. The roles decide between WSL2, WSL1 and Linux; the command asks them."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from enum import Enum
-from pathlib import Path
+from functools import cache
+from types import ModuleType
+
+from cai import content
 
 
 class Platform(Enum):
@@ -27,23 +31,21 @@ class Platform(Enum):
         return self in (Platform.MACOS, Platform.WSL2, Platform.LINUX)
 
 
-def classify(uname_s: str, proc_version: str) -> Platform:
-    """Tell the platform from the output of `uname -s` and the text of /proc/version."""
-    if uname_s == "Darwin":
-        return Platform.MACOS
-    if uname_s != "Linux":
-        return Platform.UNSUPPORTED
-    kernel = proc_version.lower()
-    if "microsoft-standard" in kernel or ("microsoft" in kernel and "wsl2" in kernel):
-        return Platform.WSL2
-    # WSL1 has no Linux kernel; its emulated version string names Microsoft as the builder.
-    return Platform.WSL1 if "microsoft" in kernel else Platform.LINUX
+@cache
+def shared() -> ModuleType:
+    """Load the roles' own code for this, which is the only one."""
+    path = content.own("roles/docker_engine/module_utils/containai_platform.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def detect(proc_version: Path = Path("/proc/version")) -> Platform:
+def detect() -> Platform:
     """Tell the platform of this machine."""
-    try:
-        text = proc_version.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    return classify(os.uname().sysname, text)
+    system = os.uname().sysname
+    if system == "Darwin":
+        return Platform.MACOS
+    return Platform(shared().platform_here()) if system == "Linux" else Platform.UNSUPPORTED

@@ -7,16 +7,20 @@ import os
 import pwd
 import re
 import shutil
+import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_distribution import base_of, os_release
 from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, link_of
+from ansible.module_utils.containai_platform import platform_here, read_text
 
 DOCUMENTATION = r"""
 module: docker_engine_host
 short_description: Read what a host is, and refuse one that the secure engine cannot live on
 description:
   - Returns platform, distribution, architecture, kernel, user and Docker's programs in one go.
-  - Fails, before anything is changed, on WSL1, a host without systemd, a container, snap's Docker, an unsupported distribution,
+  - A derivative of Ubuntu or Debian is returned as what it is built on, with its own name as C(derivative), and a warning that it is not tested.
+  - Fails, before anything is changed, on WSL1, a host without systemd, a container, snap's Docker, a distribution with no supported base,
     a kernel that is too old, a link subnet in use, or a daemon.json that the engine could not start with.
   - Changes nothing, ever, and needs no rights; what an ordinary user cannot read is said in a warning.
 options:
@@ -48,7 +52,7 @@ host:
   description: what was found
   returned: success
   type: dict
-  sample: {platform: wsl2, distribution: debian, version: "12", codename: bookworm, architecture: amd64, kernel: 6.6.87.2-microsoft-standard-WSL2,
+  sample: {platform: wsl2, distribution: debian, version: "12", codename: bookworm, derivative: "", architecture: amd64, kernel: 6.6.87.2-microsoft-standard-WSL2,
            user: dev, home: /home/dev, dockerd_path: /usr/sbin/dockerd, containerd_path: /usr/bin/containerd,
            link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}}
 """
@@ -56,27 +60,6 @@ host:
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TITLES = {"wsl2": "WSL2", "linux": "Linux"}
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def read_text(path):
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
-
-
-def platform_of(proc_version):
-    """wsl2, wsl1 or linux, from the text of /proc/version."""
-    text = proc_version.lower()
-    if "microsoft-standard" in text or "microsoft-wsl2" in text:
-        return "wsl2"
-    return "wsl1" if "microsoft" in text else "linux"
-
-
-def os_release(text):
-    pairs = re.findall(r"^([A-Z_]+)=[\"']?([^\"'\n]*)[\"']?$", text, re.MULTILINE)
-    return dict(pairs)
 
 
 def version_key(text):
@@ -93,6 +76,33 @@ def check_platform(platform, wanted):
         raise Refusal(f"This host is {platform}, and the playbook is for {wanted}.", f"use `playbooks/{platform}.yml`", "precondition")
 
 
+def boot_section(wsl_conf):
+    """Return (whether the file has a section [boot], the value of systemd in it or None)."""
+    section, there, value = "", False, None
+    for line in map(str.strip, wsl_conf.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[] \t").lower()
+            there = there or section == "boot"
+        elif section == "boot" and line.partition("=")[0].strip().lower() == "systemd":
+            value = line.partition("=")[2].partition("#")[0].strip().strip('"').lower()
+    return there, value
+
+
+def systemd_hint(wsl_conf):
+    """Say how to make WSL start systemd, for the /etc/wsl.conf that is there."""
+    there, value = boot_section(wsl_conf)
+    if value in ("true", "1"):
+        return "run `wsl --shutdown` in Windows, and `wsl --update` before it if that changes nothing: /etc/wsl.conf asks for systemd already"
+    if value is not None:
+        edit = r"sudo sed -i 's/^[[:space:]]*systemd[[:space:]]*=.*/systemd=true/I' /etc/wsl.conf"
+    elif there:
+        edit = r"sudo sed -i 's/^[[:space:]]*\[boot\].*/&\nsystemd=true/I' /etc/wsl.conf"
+    else:
+        gap = "" if wsl_conf.endswith("\n") or not wsl_conf else r"\n"
+        edit = rf"printf '{gap}[boot]\nsystemd=true\n' | sudo tee -a /etc/wsl.conf"
+    return f"run `{edit}`, then `wsl --shutdown` in Windows"
+
+
 def check_surroundings(platform, root="/"):
     """Refuse a container, and a host that systemd does not run."""
     container = read_text(os.path.join(root, "run/systemd/container")).strip()
@@ -103,22 +113,47 @@ def check_surroundings(platform, root="/"):
         raise Refusal(f"This is a container ({container}); the secure engine needs a machine, a VM or a WSL2 distro.", "run `cai setup` on the machine itself")
     if not os.path.isdir(os.path.join(root, "run/systemd/system")):
         if platform == "wsl2":
-            hint = "run `printf '[boot]\\nsystemd=true\\n' | sudo tee -a /etc/wsl.conf`, then `wsl --shutdown` in Windows"
+            hint = systemd_hint(read_text(os.path.join(root, "etc/wsl.conf")))
         else:
             hint = "boot this host with systemd, for instance after `apt-get install systemd-sysv`"
         raise Refusal("systemd does not run here; the engine and Sysbox are systemd services.", hint)
 
 
 def check_distribution(release, supported, platform):
-    distribution, version = release.get("ID", "unknown"), release.get("VERSION_ID", "")
+    """Return what the host is or is built on; refuse what is too old or has no known base."""
+    found = base_of(release, supported, read_text("/etc/debian_version"))
     known = ", ".join(f"{name.capitalize()} {floor} or newer" for name, floor in sorted(supported.items()))
-    named = release.get("PRETTY_NAME", distribution)
-    if distribution not in supported:
+    named = release.get("PRETTY_NAME", release.get("ID", "unknown"))
+    if found is None:
         mend = "run `wsl --install -d Ubuntu-24.04` in Windows" if platform == "wsl2" else "run `cai setup` on a machine or in a VM with one of these"
         raise Refusal(f"{named} is not supported; needed is one of: {known}.", mend)
     # A testing release has no number: it is newer than every numbered one.
-    if version and version_key(version) < version_key(supported[distribution]):
-        raise Refusal(f"{named} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
+    if found["version"] and version_key(found["version"]) < version_key(supported[found["distribution"]]):
+        built = f", which is built on {found['distribution'].capitalize()} {found['version']}," if found["derivative"] else ""
+        raise Refusal(f"{named}{built} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
+    return found
+
+
+def dpkg_architecture():
+    """Return the architecture of the installed programs; empty without dpkg."""
+    try:
+        answer = subprocess.run(["dpkg", "--print-architecture"], env={"PATH": PATHS}, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip()
+
+
+def check_architecture(machine, programs):
+    """Refuse a processor, or programs on it, for which there is no Sysbox: a 64-bit kernel may carry a 32-bit system (Raspberry Pi OS)."""
+    if machine not in MACHINES:
+        raise Refusal(
+            f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64"
+        )
+    if programs and programs != MACHINES[machine]:
+        raise Refusal(
+            f"The kernel is for {MACHINES[machine]}, and the programs of this system are for {programs}; Sysbox exists for amd64 and arm64.",
+            "install a 64-bit system, on which `dpkg --print-architecture` says amd64 or arm64",
+        )
 
 
 def check_kernel(kernel, minimum):
@@ -149,16 +184,12 @@ def owner(name):
 
 
 def look(params, module):
-    platform = platform_of(read_text("/proc/version"))
-    release = os_release(read_text("/etc/os-release"))
+    platform = platform_here()
     machine, kernel = os.uname().machine, os.uname().release
     check_platform(platform, params["platform"])
-    check_distribution(release, params["supported"], platform)
+    system = check_distribution(os_release(read_text("/etc/os-release")), params["supported"], platform)
     check_surroundings(platform)
-    if machine not in MACHINES:
-        raise Refusal(
-            f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64"
-        )
+    check_architecture(machine, dpkg_architecture())
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     check_settings(params["settings"], params["dedicated"])
@@ -170,11 +201,12 @@ def look(params, module):
         if not params["report"]:  # the report has a part of its own for this: the runtime
             raise
     user = owner(params["user"])
+    link = link_of(params["link_subnet"], read_text("/proc/net/route"))
     return {
-        "platform": platform, "distribution": release["ID"], "version": release.get("VERSION_ID", ""), "codename": release.get("VERSION_CODENAME", ""),
+        "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,
         "dockerd_path": shutil.which("dockerd", path=PATHS) or "", "containerd_path": shutil.which("containerd", path=PATHS) or "",
-        "link": link_of(params["link_subnet"], read_text("/proc/net/route")),
+        "link": link,
     }  # fmt: skip
 
 
@@ -195,7 +227,11 @@ def main():
     )
     try:
         host = look(module.params, module)
-        found = f"{TITLES[host['platform']]}, {host['distribution'].capitalize()} {host['version'] or host['codename']}, {host['architecture']}, kernel {host['kernel']}"
+        base = f"{host['distribution'].capitalize()} {host['version'] or host['codename']}"
+        if host["derivative"] and not module.params["report"]:
+            module.warn(f"{host['derivative']} is not tested; it is treated as {base} ({host['codename']}), on which it is built.")
+        system = f"{host['derivative']} (not tested; treated as {base})" if host["derivative"] else base
+        found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings)
     except Refusal as refusal:

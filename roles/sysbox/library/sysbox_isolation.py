@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import uuid
 
+from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_lock import hold
@@ -125,7 +126,7 @@ def look_inside(socket, tag, runtime):
 
 def hint_for(text):
     if "device or resource busy" in text or "seccomp" in text:
-        return "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, run `wsl --shutdown` in Windows, then `cai setup` again"
+        return containai_wsl_network.remedy(containai_wsl_network.networking_mode(), containai_wsl_network.fixed_by_policy())
     if "time" in text and "namespace" in text:
         return "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`"
     if "apparmor" in text.lower() or "fusermount" in text:

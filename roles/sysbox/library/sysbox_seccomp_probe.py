@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -18,7 +19,8 @@ description:
     (microsoft/WSL issue 9548), so that sysbox-runc fails with "device or resource busy".
   - A filter on PID 1 alone (C(Seccomp) 2 in C(/proc/1/status)) says nothing, since Sysbox works under a plain one; so this module tries.
   - As root the attempt is made by C(systemd-run), whose processes descend from PID 1 as dockerd does. Changes nothing.
-  - A conflict fails with I(failure=gate), unless I(force). An inconclusive answer is a warning.
+  - A conflict fails with I(failure=gate), unless I(force); its hint is the remedy for WSL's network mode, as C(wslinfo) and the policies of Windows tell it.
+    An inconclusive answer is a warning.
 options:
   program: {type: str, required: true, description: Source of the attempt; a Python program that prints an errno.}
   box: {type: str, required: true, description: The text shown first on a conflict.}
@@ -43,7 +45,7 @@ detail: {type: str, returned: success, description: how that was found, sample: 
 
 EBUSY = 16
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-REMEDY = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, then run `wsl --shutdown` in Windows and `cai setup` again"
+UNTOLD = "run `cai setup`, which tries a Sysbox container at its end"
 
 
 def status(pid):
@@ -103,27 +105,6 @@ def verdict(program):
     return "inconclusive", f"the attempt ended with {os.strerror(errno) if errno else 'no answer'}"
 
 
-def surroundings():
-    """What else is worth knowing about this WSL, in one sentence."""
-    words = [f"kernel {os.uname().release}"]
-    if shutil.which("wslinfo", path=PATH):
-        try:
-            said = subprocess.run(
-                ["wslinfo", "--networking-mode"],
-                capture_output=True,
-                text=True,
-                env={**os.environ, "PATH": PATH},
-                stdin=subprocess.DEVNULL,
-                check=False,
-                timeout=10,
-            ).stdout
-        except (OSError, subprocess.TimeoutExpired):
-            said = ""
-        mode = "".join(char for char in said.strip() if char.isalnum())
-        words.append(f"networkingMode {mode or 'unknown'}")
-    return ", ".join(words)
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -135,16 +116,21 @@ def main():
         supports_check_mode=True,
     )
     found, detail = verdict(module.params["program"])
-    gate = {"verdict": "pass" if found == "compatible" else found, "found": f"{detail} ({surroundings()})"}
+    mode, fixed = containai_wsl_network.networking_mode(), found == "conflict" and containai_wsl_network.fixed_by_policy()
+    surroundings = f"kernel {os.uname().release}, {containai_wsl_network.told(mode, fixed)}"
+    remedy = {"compatible": "", "conflict": containai_wsl_network.remedy(mode, fixed)}.get(found, UNTOLD)
+    gate = {"verdict": "pass" if found == "compatible" else found, "found": f"{detail} ({surroundings})"}
     if module.params["report"]:
         status = {"compatible": "pass", "conflict": "fail"}.get(found, "unknown")
-        finding = {"part": "seccomp", "status": status, "found": gate["found"], "hint": "" if found == "compatible" else REMEDY}
+        finding = {"part": "seccomp", "status": status, "found": gate["found"], "hint": remedy}
         module.exit_json(changed=False, verdict=found, detail=detail, findings=[finding])
-    text = f"{module.params['box'].rstrip()}\n\nFound: {detail} ({surroundings()}).\nNeeded: a WSL whose init holds no seccomp listener, which networkingMode=nat gives."
+    text = (
+        f"{module.params['box'].rstrip()}\n\nFound: {detail} ({surroundings}).\nNeeded: a WSL whose init holds no seccomp listener, as in the network mode NAT."
+    )
     if found == "conflict" and not module.params["force"]:
-        module.fail_json(msg=text, hint=REMEDY, failure="gate", verdict=found, detail=detail, gate=gate)
+        module.fail_json(msg=text, hint=remedy, failure="gate", verdict=found, detail=detail, gate=gate)
     if found == "conflict":
-        module.warn(f"{text}\nGoing on because of --force; the remedy: {REMEDY}.")
+        module.warn(f"{text}\nGoing on because of --force; the remedy: {remedy}.")
     if found == "inconclusive":
         module.warn(f"Whether Sysbox can work here could not be told before: {detail}. Setup goes on and tries it at the end.")
     module.exit_json(changed=False, verdict=found, detail=detail, gate=gate)

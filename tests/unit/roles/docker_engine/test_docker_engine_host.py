@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import subprocess
 import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -11,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import Commands, load_module, run_module
+from tests.unit.roles.conftest import SEARCH, Commands, load_module, run_module, utilities
+
+containai_platform = next(module for module in utilities() if module.__name__.endswith("containai_platform"))
 
 WSL2 = "Linux version 6.6.87.2-microsoft-standard-WSL2 (root@x) (gcc 13) #1 SMP"
 WSL1 = "Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com) #1237-Microsoft"
@@ -26,7 +30,10 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "run/systemd/system").mkdir(parents=True)
-        self.texts = {"/proc/version": NATIVE, "/etc/os-release": DEBIAN, "/proc/net/route": ROUTES}
+        self.texts = {
+            "/proc/version": NATIVE, "/proc/sys/kernel/osrelease": "6.12.0-1-amd64", "/etc/os-release": DEBIAN,
+            "/etc/debian_version": "12.5", "/proc/net/route": ROUTES,
+        }  # fmt: skip
         self.kernel, self.machine = "6.12.0-1-amd64", "x86_64"
 
     def read(self, path: str) -> str:
@@ -52,6 +59,8 @@ def machine(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch:
     made = Machine(tmp_path / "root")
     monkeypatch.setattr(module, "PATHS", commands.path)
     monkeypatch.setattr(module, "read_text", made.read)
+    monkeypatch.setattr(containai_platform, "read_text", made.read)
+    monkeypatch.setattr(containai_platform.wsl_signs, "__defaults__", (str(made.root),))
     for function in (module.check_surroundings, module.check_docker):
         monkeypatch.setattr(function, "__defaults__", (str(made.root),))
     monkeypatch.setattr(module.os, "uname", lambda: SimpleNamespace(machine=made.machine, release=made.kernel))
@@ -79,25 +88,10 @@ def test_a_good_host_is_described(module: ModuleType, machine: Machine, commands
     assert answer["findings"] == []
     me = pwd.getpwuid(os.getuid())
     assert answer["host"] == {
-        "platform": "linux", "distribution": "debian", "version": "12", "codename": "bookworm", "architecture": "amd64", "kernel": "6.12.0-1-amd64",
+        "platform": "linux", "distribution": "debian", "version": "12", "codename": "bookworm", "derivative": "", "architecture": "amd64", "kernel": "6.12.0-1-amd64",
         "user": me.pw_name, "home": me.pw_dir, "dockerd_path": f"{commands.path}/dockerd", "containerd_path": "",
         "link": {"subnet": "10.213.77.0/30", "prefix": 30, "machine": "10.213.77.1", "engine": "10.213.77.2"},
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "platform"),
-    [
-        (WSL2, "wsl2"),
-        (WSL2.replace("microsoft-standard", "Microsoft-Standard"), "wsl2"),
-        ("Linux version 5.15 my-own-microsoft-WSL2 (x)", "wsl2"),
-        (WSL1, "wsl1"),
-        (NATIVE, "linux"),
-        ("", "linux"),
-    ],
-)
-def test_the_platform(module: ModuleType, text: str, platform: str) -> None:
-    assert module.platform_of(text) == platform
 
 
 REFUSED = {
@@ -121,6 +115,14 @@ REFUSED = {
         "Ubuntu 20.04.6 LTS is too old", "`sudo do-release-upgrade`", "unsupported",
     ),
     "too old a kernel": (lambda m: setattr(m, "kernel", "5.9.16"), "5.9.16 is too old", "`", "unsupported"),
+    "a derivative of too old a base": (
+        lambda m: m.texts.update({"/etc/os-release": 'ID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME="Linux Mint 20.3"\nUBUNTU_CODENAME=focal\n'}),
+        "Linux Mint 20.3, which is built on Ubuntu 20.04, is too old", "`", "unsupported",
+    ),
+    "a derivative of no known base": (
+        lambda m: m.texts.update({"/etc/os-release": 'ID=new\nID_LIKE=ubuntu\nPRETTY_NAME="New 1"\nUBUNTU_CODENAME=zesty\n'}),
+        "New 1 is not supported", "`", "unsupported",
+    ),
     "another architecture": (lambda m: setattr(m, "machine", "riscv64"), "riscv64 is not supported", "`", "unsupported"),
     "a daemon.json of no JSON": (lambda m: m.file("daemon.json", "{\n//\n}"), "line 2, column 1", "`cai setup -e sysbox_daemon_json=", "precondition"),
     "hosts in daemon.json": (lambda m: m.file("daemon.json", '{"hosts": []}'), '"hosts" is set', "`cai setup -e sysbox_daemon_json=", "precondition"),
@@ -295,6 +297,67 @@ def test_an_unsupported_host_is_refused_in_a_report_too(module: ModuleType, mach
 def test_the_way_to_a_supported_distribution(module: ModuleType, machine: Machine, version: str, hint: str) -> None:
     machine.texts.update({"/proc/version": version, "/etc/os-release": "ID=fedora\n"})
     assert hint in look(module, machine)["hint"]
+
+
+def test_a_derivative_is_what_it_is_built_on(module: ModuleType, machine: Machine) -> None:
+    mint = 'ID=linuxmint\nID_LIKE="ubuntu debian"\nPRETTY_NAME="Linux Mint 22"\nVERSION_ID=22\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n'
+    machine.texts["/etc/os-release"] = mint
+    answer = look(module, machine)
+    assert {key: answer["host"][key] for key in ("distribution", "version", "codename", "derivative")} == {
+        "distribution": "ubuntu", "version": "24.04", "codename": "noble", "derivative": "Linux Mint 22",
+    }  # fmt: skip
+    assert "Linux Mint 22 is not tested; it is treated as Ubuntu 24.04 (noble)" in answer.warned
+    report = look(module, machine, report=True)
+    assert report.warned == ""
+    assert report["findings"][0]["found"].startswith(
+        "Linux, Linux Mint 22 (not tested; treated as Ubuntu 24.04), amd64"
+    )
+
+
+def test_a_32_bit_system_on_a_64_bit_kernel_is_refused(
+    module: ModuleType, machine: Machine, commands: Commands
+) -> None:
+    """Raspberry Pi OS for 32 bits boots a 64-bit kernel."""
+    machine.machine = "aarch64"
+    commands.add("dpkg", "echo armhf")
+    answer = look(module, machine)
+    assert answer["failure"] == "unsupported"
+    assert "programs of this system are for armhf" in answer["msg"]
+    commands.add("dpkg", "echo arm64")
+    assert look(module, machine)["host"]["architecture"] == "arm64"
+
+
+# What /etc/wsl.conf holds -> the file after the command of the hint, or None where there is nothing to write.
+WSL_CONF = {
+    "": "[boot]\nsystemd=true\n",
+    "[automount]\nenabled=true\n": "[automount]\nenabled=true\n[boot]\nsystemd=true\n",
+    "[user]\ndefault=dev": "[user]\ndefault=dev\n[boot]\nsystemd=true\n",
+    "[boot]\ncommand=true\n[user]\n": "[boot]\nsystemd=true\ncommand=true\n[user]\n",
+    " [Boot] \n# systemd=true\n": " [Boot] \nsystemd=true\n# systemd=true\n",
+    "[boot]\nsystemd=false\n[network]\nhostname=x\n": "[boot]\nsystemd=true\n[network]\nhostname=x\n",
+    "[boot]\n  Systemd = false\n": "[boot]\nsystemd=true\n",
+    "[boot]\nsystemd = true\n": None,
+    '[boot]\nsystemd="true" # always\n': None,
+    "[network]\nsystemd=true\n": "[network]\nsystemd=true\n[boot]\nsystemd=true\n",
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WSL_CONF.items())
+def test_the_hint_for_systemd_fits_the_wsl_conf_that_is_there(
+    module: ModuleType, machine: Machine, tmp_path: Path, before: str, after: str | None
+) -> None:
+    machine.texts.update({"/proc/version": WSL2, str(machine.root / "etc/wsl.conf"): before})
+    (machine.root / "run/systemd/system").rmdir()
+    hint = look(module, machine)["hint"]
+    assert "`wsl --shutdown`" in hint
+    command = re.search(r"`([^`]*wsl\.conf)`", hint)
+    assert (command is None) == (after is None)
+    if command:  # what the hint says to type, typed
+        conf = tmp_path / "wsl.conf"
+        conf.write_text(before)
+        typed = command.group(1).replace("/etc/wsl.conf", str(conf)).replace("sudo ", "")
+        subprocess.run(["bash", "-c", typed], check=True, stdout=subprocess.DEVNULL, env={"PATH": SEARCH})
+        assert conf.read_text() == after
 
 
 @pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])

@@ -246,19 +246,79 @@ def test_a_chain_of_parents_is_followed(module: ModuleType) -> None:
     assert not module.descends_from_init(300, lambda pid: table.get(pid, {}))
 
 
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [("printf 'mirrored\\r\\n'", "networkingMode mirrored"), ("exit 1", "networkingMode unknown"), (None, "kernel ")],
-)
-def test_the_mode_of_the_network_is_told(
-    module: ModuleType, init: Any, commands: Commands, script: str | None, said: str
+# What wslinfo prints, None where there is none -> the mode that is told, and what the remedy says.
+MODES = {
+    "mirrored": ("printf 'mirrored\\r\\n'", "mirrored", ("networkingMode=nat", "`wsl --shutdown`")),
+    "virtioproxy": (
+        "echo virtioproxy",
+        "virtioproxy",
+        ("why Windows could not make the NAT network", "`wsl --shutdown`"),
+    ),
+    "consomme": ("echo Consomme", "consomme", ("why Windows could not make the NAT network", "`wsl --shutdown`")),
+    "nat": ("echo nat", "nat", ("`wsl --update`", "`wsl --shutdown`")),
+    "no wslinfo": (None, "unknown", ("networkingMode=nat", "`wsl --update`")),
+    "interop is off": ("echo failed >&2; exit 1", "unknown", ("networkingMode=nat", "`wsl --update`")),
+}
+
+
+@pytest.mark.parametrize(("script", "mode", "remedy"), MODES.values(), ids=MODES.keys())
+def test_the_remedy_fits_the_mode(
+    module: ModuleType, init: Any, commands: Commands, script: str | None, mode: str, remedy: tuple[str, ...]
 ) -> None:
     if script:
         commands.add("wslinfo", script)
     answer = run(module, answer_with(EBUSY))
-    assert said in answer["msg"]
-    assert os.uname().release in answer["msg"]
-    assert ("networkingMode m" in answer["msg"]) == (script == "printf 'mirrored\\r\\n'")
+    assert answer["msg"].startswith(BOX.rstrip())
+    assert f"kernel {os.uname().release}, networkingMode {mode})" in answer["msg"]
+    for words in remedy:
+        assert words in answer["hint"]
+    assert ("networkingMode=nat" in answer["hint"]) == (mode in ("mirrored", "unknown"))
+    (finding,) = run(module, answer_with(EBUSY), report=True)["findings"]
+    assert finding["hint"] == answer["hint"]
+    assert answer["hint"] in run(module, answer_with(EBUSY), force=True).warned
+
+
+ASKED = """printf '\\r\\nHKEY_LOCAL_MACHINE\\\\Software\\\\Policies\\\\WSL\\r\\n    AllowNetworkingModeUserSetting    REG_DWORD    0x%s\\r\\n' """
+# What Windows answers about its policies -> whether the mode is fixed.
+POLICIES = {
+    "forbidden": (f"{ASKED} 0", True),
+    "allowed": (f"{ASKED} 1", False),
+    "none": ("echo 'ERROR: The system was unable to find the specified registry key' >&2; exit 1", False),
+}
+
+
+@pytest.mark.parametrize(("script", "fixed"), POLICIES.values(), ids=POLICIES.keys())
+def test_a_mode_that_a_policy_fixes_is_the_administrators(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch, script: str, fixed: bool
+) -> None:
+    commands.add("wslinfo", "echo mirrored")
+    monkeypatch.setattr(module.containai_wsl_network, "REG", str(commands.add("reg.exe", script)))
+    answer = run(module, answer_with(EBUSY))
+    assert ("fixed by policy" in answer["msg"]) == fixed
+    assert ("administrator" in answer["hint"]) == ("AllowNetworkingModeUserSetting" in answer["hint"]) == fixed
+    assert ("networkingMode=nat" in answer["hint"]) == (not fixed)
+    assert commands.of("reg.exe")[0] == ["query", r"HKLM\Software\Policies\WSL"]
+
+
+def test_windows_programs_that_cannot_run_are_no_error(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With interop off the kernel knows no .exe: ENOEXEC."""
+    program = commands.folder / "reg.exe"
+    program.write_bytes(b"MZ\x90\x00")
+    program.chmod(0o755)
+    monkeypatch.setattr(module.containai_wsl_network, "REG", str(program))
+    answer = run(module, answer_with(EBUSY))
+    assert answer["failure"] == "gate"
+    assert "networkingMode=nat" in answer["hint"]
+
+
+def test_windows_is_asked_on_a_conflict_alone(
+    module: ModuleType, init: Any, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.containai_wsl_network, "REG", str(commands.add("reg.exe")))
+    assert run(module, answer_with(0))["verdict"] == "compatible"
+    assert commands.of("reg.exe") == []
 
 
 @pytest.mark.parametrize(("errno", "status"), [(0, "pass"), (EBUSY, "fail"), (38, "unknown")])
