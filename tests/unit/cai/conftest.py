@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -33,6 +39,7 @@ class Sandbox:
     """A content root with stub playbooks, a home, and the command."""
 
     def __init__(self, root: Path) -> None:
+        self.runs = 0
         self.home = root / "home"
         self.bin = root / "bin"
         self.content = root / "content"
@@ -94,8 +101,31 @@ class Sandbox:
             start_new_session=True,
         )
 
+    def given(self) -> list[dict[str, Any]]:
+        """List the variables of every run of `quick`, and whether it was a check."""
+        path = self.content / "given"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def quick(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in this process, with an Ansible that does as the tasks tell it (see told.py)."""
+        from cai import cli, folders
+        from tests.unit.cai.told import in_place_of_ansible
+
+        self.runs += 1
+        moment = SimpleNamespace(strftime=lambda _: f"20260101-000000-{self.runs:03}")  # two runs in one second
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment(**more), clear=True),
+            mock.patch.object(folders, "time", moment),
+            in_place_of_ansible(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = cli.run(list(arguments))
+        return subprocess.CompletedProcess(arguments, int(code), out.getvalue(), err.getvalue())
+
     def cai(self, *arguments: str, cwd: str = "/", **more: str) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end."""
+        """Run the command to its end, in a process of its own and with a real Ansible."""
         return subprocess.run(
             [sys.executable, "-m", "cai", *arguments],
             cwd=cwd,

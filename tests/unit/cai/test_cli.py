@@ -31,28 +31,28 @@ def test_the_commands_are_the_documented_ones():
     assert COMMANDS == ["completion", "doctor", "path", "setup", "uninstall"]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_an_example_and_its_exit_codes(name):
-    text = help_of(name)
-    assert cli.cli.commands[name].help.strip().endswith(".")
-    assert re.search(rf"Examples?:\n\s+.*cai {name}", text), text
-    assert "Exit codes:" in text
-    for option in cli.cli.commands[name].params:
-        if isinstance(option, click.Option):
-            assert option.help.endswith("."), option.name
+def test_every_command_has_help_an_example_and_its_exit_codes():
+    for name in COMMANDS:
+        text = help_of(name)
+        assert cli.cli.commands[name].help.strip().endswith("."), name
+        assert re.search(rf"Examples?:\n\s+.*cai {name}", text), text
+        assert "Exit codes:" in text
+        for option in cli.cli.commands[name].params:
+            if isinstance(option, click.Option):
+                assert option.help.endswith("."), option.name
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, None])
-def test_help_fits_a_terminal_of_eighty_columns(sandbox, name):
-    text = sandbox.cai(*([name] if name else []), "--help", COLUMNS="80").stdout
-    assert max(map(len, text.splitlines())) <= 80
-    assert not [row for row in text.splitlines() if row.startswith("  ") and row.endswith("...")]
+def test_help_fits_a_terminal_of_eighty_columns(sandbox):
+    for words in ([], *([name] for name in COMMANDS)):
+        text = sandbox.quick(*words, "--help", COLUMNS="80").stdout
+        assert max(map(len, text.splitlines())) <= 80, words
+        assert not [row for row in text.splitlines() if row.startswith("  ") and row.endswith("...")], words
 
 
-@pytest.mark.parametrize("name", ["setup", "doctor", "uninstall"])
-def test_the_commands_that_run_a_playbook_share_their_options(name):
-    options = {text for option in cli.cli.commands[name].params for text in option.opts}
-    assert {"--json", "--verbose", "-v", "--extra-var", "-e"} <= options
+def test_the_commands_that_run_a_playbook_share_their_options():
+    for name in ("setup", "doctor", "uninstall"):
+        options = {text for option in cli.cli.commands[name].params for text in option.opts}
+        assert {"--json", "--verbose", "-v", "--extra-var", "-e"} <= options, name
 
 
 def test_the_main_help_names_every_exit_code():
@@ -67,40 +67,35 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        (["--version"], 0),
-        (["--help"], 0),
-        (["setup", "--nonsense"], 2),
-        (["nonsense"], 2),
-        (["setup", "-e", "nonsense"], 2),
-        (["uninstall"], 2),
-        (["uninstall", "--json"], 2),
-        (["completion", "tcsh"], 2),
-    ],
-)
-def test_usage(sandbox, arguments, code):
-    done = sandbox.cai(*arguments)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    assert bool(done.stderr) == bool(code)
+def test_usage(sandbox):
+    for typed, code in (
+        ("--version", 0),
+        ("--help", 0),
+        ("setup --nonsense", 2),
+        ("nonsense", 2),
+        ("setup -e nonsense", 2),
+        ("uninstall", 2),
+        ("uninstall --json", 2),
+        ("completion tcsh", 2),
+    ):
+        done = sandbox.quick(*typed.split())
+        assert done.returncode == code, typed
+        assert "Traceback" not in done.stderr
+        assert bool(done.stderr) == bool(code), typed
 
 
 def test_uninstall_without_a_terminal_says_what_to_type(sandbox):
-    done = sandbox.cai("uninstall")
+    done = sandbox.quick("uninstall")
     assert done.stderr == "Error: There is no terminal to ask on.\n Hint: run `cai uninstall --yes`\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_complete_cai(sandbox, shell):
-    done = sandbox.cai("completion", shell)
-    assert done.returncode == 0
-    assert "_CAI_COMPLETE" in done.stdout
-
-
-def test_zsh_completes_at_the_second_tab_too(sandbox):
-    assert "$zsh_eval_context[-1] == (loadautofunc|shfunc) " in sandbox.cai("completion", "zsh").stdout
+def test_completion_scripts_complete_cai(sandbox):
+    scripts = {shell: sandbox.quick("completion", shell) for shell in ("bash", "zsh", "fish")}
+    for shell, done in scripts.items():
+        assert done.returncode == 0, shell
+        assert "_CAI_COMPLETE" in done.stdout
+    # At the second Tab too.
+    assert "$zsh_eval_context[-1] == (loadautofunc|shfunc) " in scripts["zsh"].stdout
 
 
 def test_completion_completes(sandbox):
@@ -109,7 +104,7 @@ def test_completion_completes(sandbox):
 
 
 def test_path_prints_the_folder_and_nothing_else(sandbox):
-    assert sandbox.cai("path").stdout == f"{sandbox.content}\n"
+    assert sandbox.quick("path").stdout == f"{sandbox.content}\n"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -62,9 +61,8 @@ def test_the_command_line_wins_over_the_file_and_the_last_of_a_name_wins(known, 
     assert config.gather(known, path, ("engine_port=2", "engine_port=3")) == {"engine_port": 3, "engine_force": True}
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_a_command_line_value_gets_its_options_type(known):
+    for text, value in (
         ("engine_source=distro", "distro"),
         ("engine_force=Yes", True),
         ("engine_force=off", False),
@@ -77,10 +75,8 @@ def test_the_command_line_wins_over_the_file_and_the_last_of_a_name_wins(known, 
         ("engine_plain=a=b", "a=b"),
         ("engine_plain=07:30", "07:30"),
         ("engine_plain={{ 7*7 }}", "{{ 7*7 }}"),
-    ],
-)
-def test_a_command_line_value_gets_its_options_type(known, text, value):
-    assert list(config.from_command_line(known, (text,)).values()) == [value]
+    ):
+        assert list(config.from_command_line(known, (text,)).values()) == [value], text
 
 
 @pytest.mark.parametrize(
@@ -196,33 +192,3 @@ def test_a_dump_keeps_every_value_and_marks_every_text_that_could_be_a_template(
     read = yaml.load(config.dump({"name": value}), Loader)["name"]
     assert read == value
     assert [text for text in unmarked(read) if "{" in text] == []
-
-
-HOSTILE = [
-    "007",
-    "yes",
-    "~",
-    "1e3",
-    "2026-11-23",
-    "{{ 7*7 }}",
-    "{% if true %}x{% endif %}",
-    "{{ lookup('pipe', 'id') }}",
-    "a'b\"c\\d",
-    "é\u2028😀\x85",
-    "@/etc/passwd",
-]
-
-
-@pytest.mark.ansible
-def test_hostile_values_reach_a_playbook_as_they_are(sandbox):
-    sandbox.tasks("""
-        - name: Write down what came
-          ansible.builtin.copy:
-            content: "{{ stub_mapping | to_json }}"
-            dest: "{{ stub_text }}"
-    """)
-    target = sandbox.home / "{{ 7*7 }}"
-    mapping = {"texts": HOSTILE, "{{ 7*7 }}": True}
-    done = sandbox.cai("setup", "-e", f"stub_text={target}", "-e", f"stub_mapping={json.dumps(mapping)}")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(target.read_text()) == mapping

@@ -59,9 +59,8 @@ def test_an_end_before_any_result_fits_too(command):
     assert document["errors"] == [{"message": "m", "details": "", "hint": "h"}]
 
 
-@pytest.mark.ansible
 def test_stdout_is_one_document_and_progress_is_on_stderr(sandbox):
-    done = sandbox.cai("setup", "--json")
+    done = sandbox.quick("setup", "--json")
     document = valid(json.loads(done.stdout))
     assert document["ok"]
     assert document["exit_code"] == done.returncode == 0
@@ -69,29 +68,23 @@ def test_stdout_is_one_document_and_progress_is_on_stderr(sandbox):
     assert "Look at the machine" in done.stderr
 
 
-@pytest.mark.ansible
-@pytest.mark.parametrize(("status", "code"), [("pass", 0), ("warn", 0), ("unknown", 0), ("fail", 1)])
-def test_doctor_is_healthy_unless_something_must_be_mended(sandbox, photograph, status, code):
-    finding = f"{{part: Engine, status: {status}, found: it is so, hint: run it}}"
-    sandbox.tasks(f"- name: Look\n  pretend: {{result: {{findings: [{finding}]}}}}\n", "doctor")
+def test_doctor_is_healthy_unless_something_must_be_mended(sandbox, photograph):
     before = photograph(sandbox.home)
-    done = sandbox.cai("doctor", "--json")
-    document = valid(json.loads(done.stdout))
-    assert document["exit_code"] == done.returncode == code
-    assert document["findings"] == [
-        {"part": "Engine", "status": status, "found": "it is so", "hint": "run it", "host": "localhost"}
-    ]
+    for status, code in (("pass", 0), ("warn", 0), ("unknown", 0), ("fail", 1)):
+        finding = {"part": "Engine", "status": status, "found": "it is so", "hint": "run it"}
+        sandbox.tasks(f"- name: Look\n  pretend: {{result: {{findings: [{json.dumps(finding)}]}}}}\n", "doctor")
+        done = sandbox.quick("doctor", "--json")
+        document = valid(json.loads(done.stdout))
+        assert document["exit_code"] == done.returncode == code, status
+        assert document["findings"] == [{**finding, "host": "localhost"}]
     assert photograph(sandbox.home) == before
 
 
-@pytest.mark.ansible
-def test_a_wrong_setting_is_a_document_too(sandbox):
-    done = sandbox.cai("setup", "--json", "-e", "stub_txt=1")
-    assert done.returncode == 2
-    assert "did you mean `stub_text`" in valid(json.loads(done.stdout))["errors"][0]["hint"]
-
-
-def test_wrong_usage_is_a_document_too(sandbox):
-    done = sandbox.cai("setup", "--json", "--nonsense")
-    assert done.returncode == 2
-    assert "--nonsense" in valid(json.loads(done.stdout))["errors"][0]["message"]
+def test_wrong_usage_and_a_wrong_setting_are_documents_too(sandbox):
+    for words, field, said in (
+        (("-e", "stub_txt=1"), "hint", "did you mean `stub_text`"),
+        (("--nonsense",), "message", "--nonsense"),
+    ):
+        done = sandbox.quick("setup", "--json", *words)
+        assert done.returncode == 2
+        assert said in valid(json.loads(done.stdout))["errors"][0][field]

@@ -106,14 +106,6 @@ def test_the_traps_are_traps(repository):
 
 
 @pytest.mark.ansible
-def test_a_malicious_working_directory_changes_nothing(sandbox, repository):
-    for name in AT_START:
-        put(repository / name, TRAP.format(mark=str(repository.parent / "mark")))
-    typed(sandbox, repository)
-    assert sprung(repository) == []
-
-
-@pytest.mark.ansible
 def test_nor_does_it_where_empty_or_relative_entries_bring_it_into_the_search_paths(sandbox, repository):
     """PYTHONPATH=$UNSET:... and PATH=$UNSET:... mean the working directory.
 
@@ -155,13 +147,16 @@ def hostile(folder):
         "ANSIBLE_COLLECTIONS_PATH": str(folder), "ANSIBLE_TASK_DEBUGGER": "1", "ANSIBLE_NO_LOG": "0", "RUNNER_OMIT_EVENTS": "1",
         "DOCKER_HOST": "tcp://evil.example:2375", "DOCKER_CONTEXT": "evil", "DOCKER_CERT_PATH": str(folder), "DOCKER_TLS_VERIFY": "",
         "PYTHONSTARTUP": f"{folder}/yaml.py", "PYTHONUSERBASE": str(folder), "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2",
-        "PYTHONPYCACHEPREFIX": str(folder), "LD_LIBRARY_PATH": str(folder), "LD_AUDIT": "", "BASH_ENV": f"{folder}/envfile", "ENV": f"{folder}/envfile",
+        "PYTHONPYCACHEPREFIX": str(folder), "LC_ALL": "POSIX", "LD_LIBRARY_PATH": str(folder), "LD_AUDIT": "", "BASH_ENV": f"{folder}/envfile", "ENV": f"{folder}/envfile",
         "SUDO_ASKPASS": f"{folder}/vault", "GIT_SSH_COMMAND": f"{folder}/sh", "PERL5LIB": str(folder), "SECRET_TOKEN": "sesame",
     }  # fmt: skip
 
 
 @pytest.mark.ansible
 def test_a_hostile_environment_ends_at_cai(sandbox, repository):
+    """Typed in a folder full of traps."""
+    for name in AT_START:
+        put(repository / name, TRAP.format(mark=str(repository.parent / "mark")))
     environment = hostile(repository)
     seen = typed(sandbox, repository, environment)
     assert sprung(repository) == []
@@ -170,6 +165,12 @@ def test_a_hostile_environment_ends_at_cai(sandbox, repository):
         name for name in seen if name.startswith(("DOCKER_", "LD_", "PERL", "GIT_", "BASH_ENV", "RUNNER_", "SECRET"))
     ]
     assert not (repository / "log").exists()
+    assert seen["LC_ALL"].endswith(".UTF-8")
+    assert seen["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert seen["PATH"].startswith(str(COMMAND.parent))
+    logs = list(sandbox.home.glob(".local/state/containai/runs/*/stdout"))
+    assert logs
+    assert not [log for log in logs if "sesame" in log.read_text()]
 
 
 def test_no_program_is_looked_for_where_cai_was_typed(monkeypatch):
@@ -194,11 +195,9 @@ def test_a_home_that_depends_on_the_working_directory_is_none(monkeypatch, tmp_p
     assert folders.config_file().is_absolute()
 
 
-@pytest.mark.parametrize(
-    "home", ["a'b\"c", "{{ 7*7 }}", "$(touch m)", "-x", "new\nline", "\x1b[31m", "\u202eabc", "a b"]
-)
 @pytest.mark.ansible
-def test_a_home_with_a_hostile_name_is_a_folder_like_any_other(sandbox, tmp_path, home):
+def test_a_home_with_a_hostile_name_is_a_folder_like_any_other(sandbox, tmp_path):
+    home = "-x a'b\"c {{ 7*7 }} $(touch m)\nline \x1b[31m\u202eabc"
     folder = tmp_path / home
     folder.mkdir()
     done = sandbox.cai("setup", cwd=str(tmp_path), HOME=str(folder))

@@ -7,24 +7,20 @@ import sys
 import pexpect
 import pytest
 
-pytestmark = pytest.mark.ansible
 PLAN = "would remove +the context"
 REMOVE = """
 - name: Remove the context
   pretend:
     result: {changed: true, actions: [{verb: remove, what: the context}], confirm: [container web1]}
-- name: Write that it was removed
-  ansible.builtin.copy: {content: "{{ cai_purge }}", dest: "{{ stub_text }}"}
-  when: not ansible_check_mode
 """
 
 
 @pytest.fixture
 def person(sandbox):
-    def start(*arguments):
+    def start(*arguments, ansible="told"):
         return pexpect.spawn(
             sys.executable,
-            ["-m", "cai", *arguments],
+            ["-m", {"real": "cai", "told": "tests.unit.cai.told"}[ansible], *arguments],
             env=sandbox.environment(TERM="xterm-256color", LANG="C.UTF-8", NO_COLOR="1"),
             cwd="/",
             encoding="utf-8",
@@ -51,12 +47,18 @@ def end(child):
     return child.exitstatus, text
 
 
+def removals(sandbox):
+    """Whether each run that was no check purges."""
+    return [given["variables"]["cai_purge"] for given in sandbox.given() if not given["check"]]
+
+
+@pytest.mark.ansible
 def test_setup_shows_a_live_line_then_a_tick_and_the_next_command(sandbox, person):
-    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 2}\n")
-    child = person("setup")
+    sandbox.tasks("- name: Take a while\n  pretend: {sleep: 1.5}\n")
+    child = person("setup", ansible="real")
     child.expect("⠋|⠙|⠹|⠸|⠼|⠴|⠦|⠧|⠇|⠏")
     child.expect("Take a while")
-    child.expect("[12]s")
+    child.expect("1s")
     child.expect("✓ .*Take a while")
     child.expect("docker --context containai-secure run")
     assert end(child)[0] == 0
@@ -65,8 +67,7 @@ def test_setup_shows_a_live_line_then_a_tick_and_the_next_command(sandbox, perso
 @pytest.mark.parametrize(("answer", "code", "removed"), [("y", 0, True), ("n", 1, False), ("\x03", 130, False)])
 def test_uninstall_shows_the_plan_names_what_runs_and_asks(sandbox, person, answer, code, removed):
     sandbox.tasks(REMOVE, "uninstall")
-    target = sandbox.home / "done"
-    child = person("uninstall", "-e", f"stub_text={target}")
+    child = person("uninstall")
     child.expect(PLAN)
     child.expect("container web1")
     child.expect(r"Remove all this\? \[y/N\]: ")
@@ -76,7 +77,7 @@ def test_uninstall_shows_the_plan_names_what_runs_and_asks(sandbox, person, answ
         child.send(f"{answer}\r")
         status, text = end(child)
     assert status == code, text
-    assert target.exists() == removed
+    assert removals(sandbox) == [False] * removed
     assert "Traceback" not in text
 
 
@@ -90,16 +91,16 @@ def test_uninstall_asks_nothing_when_nothing_is_there(sandbox, person):
 
 def test_yes_asks_nothing_and_purge_is_passed_on(sandbox, person):
     sandbox.tasks(REMOVE, "uninstall")
-    target = sandbox.home / "done"
-    status, text = end(person("uninstall", "--yes", "--purge", "-e", f"stub_text={target}"))
+    status, text = end(person("uninstall", "--yes", "--purge"))
     assert status == 0, text
     assert "Remove all this" not in text
-    assert target.read_text() == "True"
+    assert removals(sandbox) == [True]
 
 
+@pytest.mark.ansible
 def test_ctrl_c_from_the_keyboard(sandbox, person):
     sandbox.tasks("- name: Take a while\n  pretend: {sleep: 60}\n")
-    child = person("setup")
+    child = person("setup", ansible="real")
     child.expect("Take a while")
     child.sendintr()
     status, text = end(child)
