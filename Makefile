@@ -6,7 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit mutations molecule system test-faults soak test-vm bench docs lock clean
+.PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system faults-telling test-faults soak test-vm every-core as-user \
+	bench docs lock clean
+
+# The programs of the environment call each other by name.
+IN := PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1
+TESTS := $(IN) pytest -q --durations=10
+# Two at a time: most of the time is waiting for a host's apt, dockerd and systemd.
+HOSTS := $(TESTS) tests/system -n 2 --dist loadfile
+PARTS := lint types playbooks audit unit mutations wheel images molecule system
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,32 +26,59 @@ $(READY): pyproject.toml requirements/dev.txt
 demo: $(READY) ## Set up the engine in a disposable WSL2-like host, and watch it
 	@$(BIN)/python -m tests.hosts.demo
 
-test: $(READY) ## Everything this machine can test; what it cannot is listed at the end
-	@$(BIN)/python -m tests.hosts.session
+test: $(READY) ## Everything that guards an invariant, on three hosts
+	@sh tests/parts $(PARTS)
 
-lint: $(READY) ## Style, types, unsafe code, known vulnerabilities
-	@$(BIN)/python -m tests.hosts.session lint types playbooks audit
+nightly: $(READY) ## Everything there is, hours: all tests, faults, protections, suites, every ansible-core, the VM, an ordinary user
+	@FULL=1 sh tests/parts $(PARTS) every-core as-user test-faults soak test-vm
+
+lint: $(READY) ## Style
+	@$(IN) ruff check && $(IN) ruff format --check
+
+types: $(READY) ## Types
+	@$(IN) mypy && $(IN) mypy --strict tests/hosts/*.py tests/hosts/doubles/*.py
+
+playbooks: $(READY) ## The playbooks and roles under ansible-lint
+	@$(IN) ansible-lint --offline -q
+
+audit: $(READY) ## Unsafe code, known vulnerabilities
+	@$(IN) python -m tests.hosts.audit
 
 unit: $(READY) ## Unit tests
-	@$(BIN)/python -m tests.hosts.session unit
+	@$(TESTS) tests/unit -n 2
 
 mutations: $(READY) ## Take each protection that a change concerns out of a copy, and see the test that notices (FULL=1: all of them)
-	@$(BIN)/python -m tests.hosts.session mutations
+	@$(IN) python -m tests.mutations
 
-molecule: $(READY) ## The Molecule scenarios
-	@$(BIN)/python -m tests.hosts.session molecule
+wheel: $(READY) ## Build the wheel, install it, run it
+	@$(TESTS) tests/wheel
 
-system: $(READY) ## The command on real hosts (FULL=1: the slow tests too, an hour more)
-	@$(BIN)/python -m tests.hosts.session system
+images: $(READY) ## Make the host images that are missing
+	@$(IN) python -m tests.hosts image $(if $(FULL),bookworm trixie noble resolute,trixie noble)
+
+molecule: $(READY) ## Converge, idempotence and verify on a WSL2 and a native host
+	@$(IN) python -m tests.hosts molecule
+
+system: $(READY) ## The command on real hosts, in a shuffled order (SEED=n: the order of that run; FULL=1: the slow tests too)
+	@$(HOSTS) $(if $(FULL),,-m "not slow")
+
+every-core: $(READY) ## The playbooks under every ansible-core that pyproject.toml allows
+	@$(IN) python -m tests.cores
+
+as-user: $(READY) ## The unit tests as an ordinary user: some branches are never taken by root
+	@$(IN) sh tests/as-user
+
+faults-telling: $(READY) ## Five rows of the fault matrix
+	@TELLING=1 $(IN) python -m tests.faults
 
 test-faults: $(READY) ## Runs under fire: killed, cut off, out of room (FULL=1: every kill point, an hour)
-	@$(BIN)/python -m tests.hosts.session faults
+	@$(IN) python -m tests.faults
 
 soak: $(READY) ## 50 setups and 10 cycles on one host: nothing may grow
-	@$(BIN)/python -m tests.faults.soak
+	@$(IN) python -m tests.faults.soak
 
 test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; under 20 minutes without KVM)
-	@PYTHON=$(abspath $(BIN))/python PATH="$(abspath $(BIN)):$$PATH" sh tests/vm/run
+	@PYTHON=$(abspath $(BIN))/python $(IN) sh tests/vm/run && sh tests/vm-differs record
 
 bench: $(READY) ## Time the commands on a host, as multiples of an empty play
 	@$(BIN)/pytest -q tests/benchmarks

@@ -17,6 +17,8 @@ Command = Callable[[argparse.Namespace], int | None]
 def _engine(asked: argparse.Namespace) -> None:
     if asked.action == "down":
         engine.down()
+    elif asked.action == "ran":
+        print("yes" if engine.private() else "no")
     else:
         print((engine.up() if asked.action == "up" else engine.docker_host()) or "default")
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         return part
 
     part = add("engine", _engine, "the Docker engine: the one that answers, else a private one")
-    part.add_argument("action", choices=["up", "down", "host"])
+    part.add_argument("action", choices=["up", "down", "host", "ran"])
     part = add("image", _image, "build and load host images")
     part.add_argument("suite", nargs="+", choices=image.SUITES)
     part = add("up", _up, "start a host and wait until it has booted")
