@@ -22,7 +22,15 @@ from cai.report import Report
 
 _LIMIT = 1_000_000
 _FILES = ("/etc/docker/daemon.json", "/proc/version", "/etc/os-release")
-_UNITS = ("containai-docker", "containai-containerd", "containai-network", "sysbox", "sysbox-mgr", "sysbox-fs")
+_UNITS = (
+    "containai-docker",
+    "containai-containerd",
+    "containai-network",
+    "containai-relay",
+    "sysbox",
+    "sysbox-mgr",
+    "sysbox-fs",
+)
 _COMMANDS = {
     "units.txt": ["systemctl", "cat", *_UNITS, "--no-pager"],
     "unit-states.txt": ["systemctl", "status", *_UNITS, "--no-pager", "--lines=0"],

@@ -1,28 +1,123 @@
-"""Names as our engine resolves them, whatever resolver the machine has."""
+"""On a native Ubuntu: what the machine resolves, dockerd and every container resolve; and dockerd alone reaches the machine's localhost."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.system.box import Box
+from tests.system import resolvers
+from tests.system.box import IMAGE, SOCKET, Box
 
-# An address that is a name, and an image that no registry has.
-NOWHERE = "deb.debian.org/nothing/here:1"
+ENGINE = f"docker -H unix://{SOCKET}"
+# Who may ask: a container of the default bridge, of a network of the user's own, of the engine's own network.
+NETWORKS = ("bridge", "own", "host")
 
 
 @pytest.fixture(scope="module")
-def desktop(hosts) -> Box:
-    """Set up the engine on a native Ubuntu, whose only resolver is systemd-resolved's stub on 127.0.0.53."""
-    made: Box = hosts("names", dress="linux")
-    made.setup()
+def box(hosts):
+    made: Box = hosts("names", dress="linux", state="converged")
+    assert "nameserver 127.0.0.53" in made.sh("cat /etc/resolv.conf")
+    made.docker("network create own").expect(0)
+    made.sh("ip route add unreachable 192.0.2.0/24")  # what corp.test resolves to: an answer at once
     return made
 
 
-@pytest.mark.xfail(
-    strict=True, reason="dockerd lives in a network namespace of its own, where nothing listens on 127.0.0.53"
-)
-def test_a_pull_resolves_with_the_resolver_of_a_desktop(desktop: Box) -> None:
-    assert "127.0.0.53" in desktop.sh("grep ^nameserver /etc/resolv.conf")
-    said = desktop.docker(f"pull {NOWHERE}").text
-    print(said)
-    assert "lookup" not in said, "the name was not resolved"
+def resolves(box: Box, name: str, network: str) -> str:
+    done = box.docker(f"run --rm --network {network} {IMAGE} nslookup {name}")
+    return done.text
+
+
+def asked_by_dockerd(box: Box, name: str) -> str:
+    """What dockerd says of a registry of that name: a refusal that names its address, or that there is no such name."""
+    return box.docker(f"pull {name}/nothing/here:1").text
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_container_resolves_through_the_stub(box: Box, network: str) -> None:
+    address = box.sh("getent ahostsv4 deb.debian.org").split()[0]
+    assert address in resolves(box, "deb.debian.org", network)
+
+
+def test_dockerd_and_a_build_resolve_through_the_stub(box: Box) -> None:
+    assert "failed to resolve reference" in asked_by_dockerd(box, "deb.debian.org")
+    assert "unexpected status" in asked_by_dockerd(box, "deb.debian.org")
+    box.write("/opt/build/Dockerfile", f"FROM {IMAGE}\nRUN nslookup deb.debian.org\n")
+    box.sh(f"DOCKER_BUILDKIT=0 {ENGINE} build --no-cache /opt/build")
+
+
+RESOLVERS = {
+    "on another loopback address": ("127.0.0.9", "192.0.2.9", "nameserver 127.0.0.9\nsearch corp.test\n"),
+    "behind one that is dead": ("127.0.0.9", "192.0.2.19", "nameserver 127.0.0.7\nnameserver 127.0.0.9\nsearch corp.test\n"),
+    "on an address of the loopback device": ("10.255.255.254", "192.0.2.29", "nameserver 10.255.255.254\nsearch corp.test\n"),
+    "of IPv6 only": ("fd00:77::53", "192.0.2.6", "nameserver fd00:77::53\nsearch corp.test\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RESOLVERS)
+def test_a_resolver_that_changes_while_the_engine_runs(box: Box, kind: str) -> None:
+    listen, answer, text = RESOLVERS[kind]
+    if not listen.startswith("127."):
+        box.sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0")
+        box.sh(f"ip address replace {listen}/{128 if ':' in listen else 32} dev lo")
+    with resolvers.server(box, listen, answer), resolvers.resolv_conf(box, text):
+        # Go's resolver looks at the file every five seconds.
+        box.sh(
+            f"for i in $(seq 40); do {ENGINE} pull host.corp.test/x:1 2>&1 | grep -qF {answer} && exit 0; sleep 0.5; done; exit 1"
+        )
+        for network in NETWORKS:
+            assert answer in resolves(box, "host.corp.test", network)
+        assert answer in box.docker(f"run --rm {IMAGE} nslookup -type=a host.corp.test").text
+    box.sh(
+        f"for i in $(seq 40); do {ENGINE} pull deb.debian.org/x/x:1 2>&1 | grep -q 'unexpected status' && exit 0; sleep 0.5; done; exit 1"
+    )
+
+
+def test_a_push_to_a_registry_of_the_engines_own_on_localhost(box: Box) -> None:
+    box.docker(f"run -d --name registry -p 5000:80 {IMAGE} httpd -f -p 80").expect(0)
+    box.docker(f"tag {IMAGE} localhost:5000/x:1").expect(0)
+    said = box.docker("push localhost:5000/x:1").text
+    box.docker("rm -f registry").expect(0)
+    assert "404 Not Found" in said  # of the httpd, which is no registry
+
+
+def test_a_service_on_the_machines_localhost_is_there_for_dockerd_and_for_no_container(box: Box) -> None:
+    box.write("/opt/www/index.html", "secret of the machine\n")
+    box.sh(
+        "systemd-run --quiet --unit=local-service --collect python3 -m http.server 8123 --bind 127.0.0.1 -d /opt/www"
+    )
+    fetch = "sh -c 'printf \"GET / HTTP/1.0\\r\\n\\r\\n\" | nc -w 3 {} {}'"
+    box.sh(
+        "for i in $(seq 50); do python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8123/')\" && exit 0; sleep 0.1; done; exit 1"
+    )
+    for _ in range(2):
+        assert "127.0.0.1:8123" not in box.docker("pull localhost:8123/x:1").text  # nobody was refused
+        assert "TLS handshake" in box.docker("pull localhost:8123/x:1").text
+        box.sh("systemctl restart containai-docker")  # its cgroup is another one then
+    ways = [
+        ("127.0.0.1", 8123),
+        ("127.213.77.1", 213),
+        ("10.213.77.2", 8123),
+        ("10.213.77.2", 213),
+        ("10.213.77.1", 8123),
+    ]
+    for network in NETWORKS:
+        for host, port in ways:
+            done = box.docker(f"run --rm --network {network} {IMAGE} {fetch.format(host, port)}")
+            assert "secret" not in done.text, (network, host, port)
+    # The same command does reach what is there: the look above is not blind.
+    box.docker(f"run -d --name seen --network host {IMAGE} httpd -f -p 8124 -h /www").expect(0)
+    assert (
+        "served from a container"
+        in box.docker(f"run --rm --network host {IMAGE} {fetch.format('127.0.0.1', 8124)}").text
+    )
+    box.docker("rm -f seen").expect(0)
+    box.sh("systemctl stop local-service")
+
+
+def test_a_restart_of_the_machine_keeps_all_that(box: Box) -> None:
+    from tests.hosts import host
+
+    host.reboot(box.name)
+    box.sh("for i in $(seq 100); do systemctl is-active -q containai-docker && exit 0; sleep 0.2; done; exit 1")
+    assert "unexpected status" in asked_by_dockerd(box, "deb.debian.org")
+    box.converged()
+    assert {part for part, finding in box.health().items() if finding["status"] == "fail"} == set()

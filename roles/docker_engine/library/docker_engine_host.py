@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 
+from ansible.module_utils import containai_link
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_distribution import base_of, os_release
 from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, link_of
@@ -28,7 +29,7 @@ options:
   supported: {type: dict, required: true, description: "Oldest supported version by distribution id, such as C({ubuntu: '22.04'})."}
   minimum_kernel: {type: str, required: true, description: "Oldest kernel, such as C(5.12)."}
   daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
-  link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30)."}
+  link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30); empty means a free one."}
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
   report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so, with its finding."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
@@ -183,6 +184,13 @@ def owner(name):
         ) from error
 
 
+def networks():
+    try:
+        return containai_link.look()
+    except OSError as error:
+        raise Refusal("There is no `ip` on this host, which makes the engine's network.", "run `sudo apt-get install iproute2`", "precondition") from error
+
+
 def look(params, module):
     platform = platform_here()
     machine, kernel = os.uname().machine, os.uname().release
@@ -201,7 +209,7 @@ def look(params, module):
         if not params["report"]:  # the report has a part of its own for this: the runtime
             raise
     user = owner(params["user"])
-    link = link_of(params["link_subnet"], read_text("/proc/net/route"))
+    link = link_of(params["link_subnet"], *networks())
     return {
         "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,

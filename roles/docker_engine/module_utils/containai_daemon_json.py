@@ -10,6 +10,8 @@ import json
 import re
 from json.decoder import scanstring
 
+from ansible.module_utils.containai_settings import on_ipv6_loopback
+
 BOM = b"\xef\xbb\xbf"
 SPACE = re.compile(r"[ \t\r\n]*")
 TOKEN = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=[ \t\r\n]*:)|"(?:[^"\\]|\\.)*"|[{}\[\]]|[^ \t\r\n{}\[\],:"]+')
@@ -20,12 +22,25 @@ UNIT_FLAGS = (
     "hosts", "data-root", "graph", "exec-root", "pidfile", "containerd", "group",
     "userland-proxy-path", "host-gateway-ip", "host-gateway-ips",
 )  # fmt: skip
+
+
+def _on_ipv6_loopback(value):
+    """Whether one of a list of addresses, or one of the proxies of a mapping, is on [::1]."""
+    if isinstance(value, dict):
+        value = [item for key, item in value.items() if key != "no-proxy"]
+    return isinstance(value, list) and any(isinstance(item, str) and on_ipv6_loopback(item) for item in value)
+
+
 # What would break the dedicated engine in its own network namespace: key, the value that does, and why.
 BREAKING = (
     ("bridge", lambda value: value not in ("", "docker0"), "names a bridge that the secure engine's own network namespace does not have"),
     ("iptables", lambda value: value is False, "would leave the secure engine's containers without a network"),
     ("ip-masq", lambda value: value is False, "would leave the secure engine's containers without a network"),
     ("ip-forward", lambda value: value is False, "would leave the secure engine's containers without a network"),
+    *(
+        (key, _on_ipv6_loopback, "names [::1], which the secure engine's own network does not reach; write 127.0.0.1")
+        for key in ("proxies", "registry-mirrors", "insecure-registries")
+    ),
     ("userland-proxy", lambda value: value is False, "would hide the secure engine's published ports"),
 )
 

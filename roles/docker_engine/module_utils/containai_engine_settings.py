@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 
+from ansible.module_utils import containai_link
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
 from ansible.module_utils.containai_settings import SettingError, check_all, check_places
 
@@ -53,29 +53,41 @@ def check_daemon_json(path, dedicated, dns=()):
     return None
 
 
-def link_of(subnet, routes):
-    """Return the addresses of the engine's link; refuse a subnet that another interface uses (`routes`: text of /proc/net/route)."""
+def link_of(subnet, routes, links):
+    """Return the addresses of the engine's link. An empty `subnet` means a free one; one that is in use is refused."""
+    free = containai_link.suggestion(routes, links)
+    if not subnet:
+        chosen = containai_link.choose(routes, links)
+        if chosen is None:
+            raise Refusal(f"Every network that the engine's link could have is in use: {', '.join(containai_link.CANDIDATES)}.", use_of(free), "precondition")
+        return containai_link.described(chosen)
     try:
         network = ipaddress.IPv4Network(subnet)
-        machine, engine = itertools.islice(network.hosts(), 2)  # not all: a wide network has millions
+        found = containai_link.described(network)
+        reason = refused_space(network)
     except ValueError as error:
         raise Refusal(
-            f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.",
-            "use for instance `-e docker_engine_link_subnet=10.213.77.0/30`",
-            "precondition",
+            f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", use_of(free), "precondition"
         ) from error
-    for line in routes.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) < 8 or fields[0] == "cai0" or fields[7] == "00000000":
-            continue
-        address, mask = (ipaddress.IPv4Address(bytes.fromhex(field)[::-1]) for field in (fields[1], fields[7]))
-        other = ipaddress.IPv4Network(f"{address}/{mask}", strict=False)
-        # A wide route through a gateway, as a VPN sets it, gives way to the link; a network that the host itself is in does not.
-        wide = fields[2] != "00000000" and other.prefixlen < network.prefixlen
-        if network.overlaps(other) and not wide:
-            raise Refusal(
-                f"The network {subnet} of the engine's link is in use by {fields[0]} ({address}/{mask}).",
-                "choose another: `cai setup -e docker_engine_link_subnet=10.214.88.0/30`",
-                "precondition",
-            )
-    return {"subnet": subnet, "prefix": network.prefixlen, "machine": str(machine), "engine": str(engine)}
+    if reason:
+        raise Refusal(f"The variable docker_engine_link_subnet is {subnet!r}, {reason}; a private network is needed.", use_of(free), "precondition")
+    try:
+        containai_link.check_free(network, routes, links)
+    except containai_link.Taken as taken:
+        raise Refusal(f"The network {subnet} of the engine's link is in use by {taken}.", use_of(free), "precondition") from taken
+    return found
+
+
+def refused_space(network):
+    """Say why no link can have these addresses; empty if it can."""
+    kinds = (("loopback", "is_loopback"), ("multicast", "is_multicast"), ("link-local", "is_link_local"), ("reserved", "is_reserved"))
+    return next(
+        (f"which is {kind} space" for kind, name in kinds if getattr(network, name)),
+        "which holds 0.0.0.0" if network.network_address == ipaddress.IPv4Address(0) else "",
+    )
+
+
+def use_of(free):
+    if free is None:
+        return "free a private network of four addresses, then name it: `cai setup -e docker_engine_link_subnet=NETWORK/30`"
+    return f"use one that is free: `cai setup -e docker_engine_link_subnet={free}`, or leave it empty"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from urllib.parse import urlsplit
 
 from ansible.module_utils.containai_data_root import refused
 
@@ -74,8 +75,19 @@ def check_all(settings, prefix):
 SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/docker/containerd/containerd.sock")
 
 
+def on_ipv6_loopback(address):
+    """Whether a URL, or a host with or without a port, names [::1]: the host's IPv4 loopback is carried to dockerd, in its own namespace, and this is not."""
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").hostname == "::1"
+    except ValueError:
+        return False
+
+
 def check_places(settings, prefix):
-    """Refuse, for an engine beside others, the places of others. The settings have passed check_all."""
+    """Refuse, for an engine beside others, the places of others, and what it could not reach. The settings have passed check_all."""
+    for name, value in settings.get("proxy", {}).items():
+        if name.lower() != "no_proxy" and on_ipv6_loopback(value):
+            raise SettingError(f"The variable {prefix}proxy.{name} names [::1], which the engine's network does not reach; 127.0.0.1 is needed.")
     socket, data_root = settings.get("socket"), settings.get("data_root")
     if socket and os.path.realpath(socket) in map(os.path.realpath, SOCKETS):
         raise SettingError(f"The variable {prefix}socket is {socket}, which is another engine's; a path of its own is needed.")

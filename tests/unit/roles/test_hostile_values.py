@@ -121,6 +121,7 @@ def test_the_preflight_refuses_them_with_the_way_out(commands: Commands, monkeyp
     module = load_module("docker_engine_host")
     for name in ("check_platform", "check_distribution", "check_surroundings", "check_kernel", "check_docker"):
         monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(module, "networks", lambda: ([], []))
     answer = run_module(module, **PREFLIGHT, settings={"group": "a\nb"})
     assert answer["failure"] == "precondition"
     assert "docker_engine_group is 'a\\nb'" in answer["msg"]
