@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import tarfile
+import time
 import uuid
 
 from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_sysbox_symptoms import OTHERWISE, hint_for, journals
 
 DOCUMENTATION = r"""
 module: sysbox_isolation
@@ -115,23 +117,18 @@ def look_inside(socket, tag, runtime):
         "/proc/self/uid_map",
         "/proc/self/mountinfo",
     ]
+    began = time.time()
     code, out, err = docker(socket, *argv)
     if code != 0:
         docker(socket, "rm", "--force", f"{tag}-{runtime}")
-        raise Problem(f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}", hint_for(err))
+        raise Problem(f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}", hint_for(err, journals(began), seccomp=wsl_remedy))
     lines = out.splitlines()
     maps = [line.split() for line in lines if len(line.split()) == 3]
     return maps[0] if maps else [], "\n".join(line for line in lines if len(line.split()) > 3)
 
 
-def hint_for(text):
-    if "device or resource busy" in text or "seccomp" in text:
-        return containai_wsl_network.remedy(containai_wsl_network.networking_mode(), containai_wsl_network.fixed_by_policy())
-    if "time" in text and "namespace" in text:
-        return "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`"
-    if "apparmor" in text.lower() or "fusermount" in text:
-        return "allow fusermount3 below /var/lib/sysboxfs: `sudo journalctl -k | grep -i apparmor` names the profile"
-    return "run `sudo systemctl restart sysbox` and `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
+def wsl_remedy():
+    return containai_wsl_network.remedy(containai_wsl_network.networking_mode(), containai_wsl_network.fixed_by_policy())
 
 
 def prove(socket):
@@ -152,27 +149,28 @@ def prove(socket):
         docker(socket, "image", "rm", "--force", tag)
     if own_map in ([], host_map, WHOLE_MAP):
         raise Problem(
-            f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", hint_for("")
+            f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", OTHERWISE
         )
     if "sysboxfs" not in mounts:
-        raise Problem("A container under sysbox-runc has no file system of sysbox-fs.", hint_for(""))
+        raise Problem("A container under sysbox-runc has no file system of sysbox-fs.", OTHERWISE)
     return " ".join(own_map), info.get("DefaultRuntime", "runc")
 
 
-def report(params):
+def report(params, check_mode):
     """Return the finding of a trial, or say why none was made."""
+    if check_mode:
+        return untried("not tried, since check mode starts no container", "run the playbook without `--check`, or `cai doctor`")
     if not params["ready"]:
-        return {
-            "part": "isolation",
-            "status": "unknown",
-            "found": "not tried, since the engine or Sysbox cannot be used from here",
-            "hint": "mend what is above, then run `cai doctor` again",
-        }
+        return untried("not tried, since the engine or Sysbox cannot be used from here", "mend what is above, then run `cai doctor` again")
     try:
         uid_map, _ = prove(params["socket"])
     except Problem as problem:
         return {"part": "isolation", "status": "fail", "found": problem.message, "hint": problem.hint}
     return {"part": "isolation", "status": "pass", "found": f"a container ran in a user namespace of its own (uid map {uid_map}) with sysbox-fs", "hint": ""}
+
+
+def untried(found, hint):
+    return {"part": "isolation", "status": "unknown", "found": found, "hint": hint}
 
 
 def main():
@@ -187,7 +185,7 @@ def main():
     )
     hold(module)
     if module.params["report"]:
-        module.exit_json(changed=False, isolated=False, findings=[report(module.params)])
+        module.exit_json(changed=False, isolated=False, findings=[report(module.params, module.check_mode)])
     if module.check_mode:
         module.exit_json(changed=False, isolated=False)
     try:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_sysbox_symptoms as symptoms
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 
@@ -88,6 +89,26 @@ def test_an_isolated_container(module: ModuleType, docker: Docker) -> None:
 def test_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
     assert run_module(module, check_mode=True, socket=docker.socket)["isolated"] is False
     assert docker.commands.calls == []
+
+
+def test_a_report_in_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
+    (finding,) = run_module(module, check_mode=True, socket=docker.socket, report=True)["findings"]
+    assert finding["status"] == "unknown"
+    assert "check mode" in finding["found"]
+    assert docker.commands.calls == []
+
+
+def test_the_cause_in_sysbox_fss_journal_wins_over_dockers_words(
+    module: ModuleType, docker: Docker, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.prints("sysbox-runc", "error: failed to pre-register with sysbox-fs: rpc error: code = DeadlineExceeded")
+    commands.add("journalctl", "echo 'mount helper error: fusermount3: mount failed: Permission denied'")
+    monkeypatch.setattr(symptoms, "PATH", f"{commands.path}:/usr/bin:/bin")
+    answer = run_module(module, socket=docker.socket)
+    assert "DeadlineExceeded" in answer["msg"]
+    assert "/etc/apparmor.d/local/fusermount3" in answer["hint"]
+    (asked,) = commands.of("journalctl")
+    assert {"--unit=sysbox-fs", "--unit=sysbox-mgr"} <= set(asked)
 
 
 NOT_ISOLATED = {
