@@ -38,16 +38,30 @@ _COMMANDS = {
     "docker-contexts.txt": ["docker", "context", "ls"],
     "lima.txt": ["limactl", "list"],
 }
+# Tokens that are known by their form, whatever stands before them.
+_TOKENS = (
+    r"gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|gl(?:pat|dt|rt|ptt|soat|cbt)-[\w-]{16,}"  # GitHub, GitLab
+    r"|dckr_(?:pat|oat)_[\w-]{16,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{30,}|hf_[A-Za-z0-9]{20,}"  # registries
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"  # AWS, Google
+    r"|sk-[\w-]{20,}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}|SG\.[\w.-]{30,}"
+    r"|dop_v1_[a-f0-9]{32,}|hv[sb]\.[\w-]{20,}|tskey-[\w-]{16,}|AGE-SECRET-KEY-[A-Z0-9]{40,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"  # a JSON web token
+)
+_NAMED = (
+    r"(?:passw(?:or)?d|passwd|passphrase|secret|token|(?:api|access|account|private)[_-]?key|credential|signature)s?"
+)
 _SECRETS = [
     (re.compile(r"(://)[^/@\s'\"]+@"), r"\1***@"),
-    (re.compile(r"(?i)\b((?:proxy-)?authorization:\s*)\S+(\s+\S+)?"), r"\1***"),
-    (
-        re.compile(
-            r"""(?i)(["']?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|credential)s?["']?\s*[:=]\s*)("[^"]*"|'[^']*'|\S+)"""
-        ),
-        r"\1***",
-    ),
-    (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.S), "***"),
+    (re.compile(r"(?i)\b((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)[\w-]+(?:\s+[^\s\"']+)?"), r"\1***"),
+    (re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/-]{8,}=*"), r"\1***"),
+    (re.compile(rf"""(?i)(["']?[\w.-]*{_NAMED}["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s&]+)"""), r"\1***"),
+    (re.compile(r"""(?i)(["'](?:auth|sig|pat)["']\s*:\s*)("[^"]*"|'[^']*')"""), r"\1***"),  # docker's config.json
+    (re.compile(r"(?i)([?&](?:sig|auth|key|code|pat)=)[^\s&\"']+"), r"\1***"),
+    (re.compile(rf"(?i)(--[\w-]*{_NAMED}\s+)(?!-)\S+"), r"\1***"),  # an option and its value
+    (re.compile(r"(?i)(\s(?:-u|--user|--proxy-user)\s+[\w.-]+:)\S+"), r"\1***"),
+    (re.compile(r"(?i)\b(machine\s+\S+\s+login\s+)\S+(\s+password\s+)\S+"), r"\1***\2***"),  # netrc
+    (re.compile(rf"\b(?:{_TOKENS})"), "***"),
+    (re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S), "***"),
 ]
 
 

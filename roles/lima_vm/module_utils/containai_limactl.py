@@ -179,11 +179,12 @@ class Lima:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, self.yaml)
+        os.replace(temporary, self.yaml)  # mkstemp made it 0600: a proxy's password may stand in it
 
     def create(self, text, timeout):
         self.as_file(text, "create", "--tty=false", "--name", self.name, timeout=timeout)
+        with contextlib.suppress(OSError):
+            os.chmod(self.yaml, 0o600)
 
     def start(self, seconds):
         try:

@@ -16,7 +16,35 @@ SECRETS = [
     '"auth_token": "sesame"',
     "api-key: sesame",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nsesame\n-----END OPENSSH PRIVATE KEY-----",
+    "proxy-authorization=Basic sesame",
+    '"Authorization": "Bearer sesame"',
+    "sent Bearer sesame.sesame-sesame==",
+    "AWS_SECRET_ACCESS_KEY=sesame",
+    "https://x/?a=1&sig=sesame",
+    "https://x/?X-Amz-Signature=sesame",
+    "DefaultEndpointsProtocol=https;AccountKey=sesame",
+    '"auth": "sesame"',
+    '"identitytoken": "sesame"',
+    "docker login --username me --password sesame",
+    "curl -u me:sesame",
+    "machine x login sesame password sesame",
+    "client.secret: sesame",
 ]
+# Made up, each in the form of its kind.
+TOKENS = [
+    "ghp_" + "a1" * 18, "github_pat_" + "b2" * 20, "glpat-" + "c3" * 10, "dckr_pat_" + "d4" * 12, "npm_" + "e5" * 18,
+    "pypi-" + "f6" * 30, "hf_" + "g7" * 17, "AKIA" + "H8" * 8, "AIza" + "i9" * 18, "ya29." + "j0" * 20,
+    "sk-ant-api03-" + "k1" * 20, "sk_live_" + "m2" * 12, "xoxb-" + "1234567890-" * 2 + "abc", "hvs." + "n3" * 12,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "tskey-auth-" + "p4" * 10,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("token", TOKENS, ids=[token[:8] for token in TOKENS])
+@pytest.mark.parametrize("around", ["{}", "x {} y", '"{}"', "logged in as {}.", "--build-arg=T={}"])
+def test_a_token_is_known_by_its_form(token, around):
+    clean = bundle.redact(around.format(token), {})
+    assert token not in clean
+    assert "***" in clean
 
 
 @pytest.mark.parametrize("text", SECRETS)
@@ -32,7 +60,23 @@ def test_names_are_taken_out_as_words_only():
     assert bundle.redact("/home/ann ann@annabox planned ann-1", names) == "/home/user user@host planned user-1"
 
 
-@pytest.mark.parametrize("text", ["runtimes: {}", "docker-ce 28.1", "https://mirror/x", "token-less"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runtimes: {}",
+        "docker-ce 28.1",
+        "https://mirror/x",
+        "token-less",
+        "basic needs",
+        "ask-pass is not sk-",
+        "sha256:9d6d5484f980d0a17f86c492c1262015c2afb66280bdb97215b79fde6a0261c5",
+        "/usr/bin/dockerd --config-file /etc/docker/daemon.json --group containai",
+        "docker run -e A=b x",
+        "https://x/?a=1&b=2",
+        "sysbox-runc 0.7.1 commit 278997aab055ad6eec9e48a555b90eef877596b7",
+        "author: somebody",
+    ],
+)
 def test_the_rest_stays(text):
     assert bundle.redact(text, {}) == text
 
