@@ -20,6 +20,12 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+_KINDS = {
+    Exit.OK: "failed", Exit.FAILED: "failed", Exit.USAGE: "usage", Exit.PRECONDITION: "precondition",
+    Exit.UNREACHABLE: "unreachable", Exit.INTERNAL: "internal", Exit.INTERRUPTED: "interrupted",
+}  # fmt: skip
+
+
 class CaiError(Exception):
     """What was found and what is needed, the command that mends it, and where to read more."""
 
@@ -32,6 +38,10 @@ class CaiError(Exception):
         log: str = "",
         code: Exit = Exit.FAILED,
         verbatim: bool = False,
+        kind: str = "",
+        host: str = "",
+        step: str = "",
+        later: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -40,6 +50,10 @@ class CaiError(Exception):
         self.log = log
         self.code = code
         self.verbatim = verbatim  # the message is a drawing of its own and gets no "Error:" before it
+        self.kind = kind or _KINDS[code]
+        self.host = host
+        self.step = step
+        self.later = later  # it came after another error, which is the one to mend first
 
 
 def no_room(error: BaseException) -> CaiError | None:

@@ -124,6 +124,7 @@ class Stats:
     unreachable: tuple[str, ...]
     changed: int
     ok: int
+    rescued: tuple[str, ...] = ()  # a host stands here once for each failure that a rescue section dealt with
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ def _parse(event: dict[Any, Any]) -> Iterator[Item]:
             unreachable=_hosts(data.get("dark")),
             changed=sum(_numbers(data.get("changed"))),
             ok=sum(_numbers(data.get("ok"))),
+            rescued=_repeated(data.get("rescued")),
         )
 
 
@@ -259,6 +261,12 @@ def _number(value: Any) -> float:
 
 def _numbers(value: Any) -> list[int]:
     return [number for number in _dict(value).values() if small(number)]
+
+
+def _repeated(value: Any) -> tuple[str, ...]:
+    """List the hosts of a mapping {host: number}, each as often as its number says (a hundred times at most)."""
+    counts = [(host, count) for host, count in _dict(value).items() if isinstance(host, str) and small(count)]
+    return tuple(host for host, count in counts for _ in range(min(count, 100)))
 
 
 def _hosts(value: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Folders of the user: settings, run folders, and the lock that lets one run at a time through."""
+"""Folders of the user: settings, run folders, and the lock that allows one run at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cai.errors import CaiError, Exit, no_room
 
-MACHINE = "/run/lock"  # there on every Linux, and open to every user
 KEPT_RUNS = 20
 # What root runs comes from these, whatever PATH it was given.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -57,7 +56,8 @@ def last_run() -> Path | None:
     if sudo_user():
         with contextlib.suppress(KeyError):
             parents.append(Path(pwd.getpwnam(sudo_user()).pw_dir, ".local", "state", "containai"))
-    runs = [run for parent in parents for run in _runs(parent / "runs")]
+    # One that ended before Ansible said anything (at the password) has no log.
+    runs = [run for parent in parents for run in _runs(parent / "runs") if (run / "stdout").is_file()]
     return max(runs, key=lambda run: run.name, default=None)
 
 
@@ -81,84 +81,66 @@ def _private(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def run_folder(*, temporary: bool) -> Iterator[Path]:
-    """Make a run's own folder: one that vanishes for a dry run, one of the last twenty otherwise."""
-    if temporary:
-        import tempfile
+def temporary_folder() -> Iterator[Path]:
+    """Make the folder of a run that leaves no trace; it vanishes with the run."""
+    import tempfile
 
-        folder = Path(tempfile.mkdtemp(prefix="cai-"))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    runs = _private(state_folder() / "runs")
-    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    for old in _runs(runs)[:-KEPT_RUNS]:
-        shutil.rmtree(old, ignore_errors=True)
-    yield folder
+    folder = Path(tempfile.mkdtemp(prefix="cai-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def only_run(log: Path) -> Iterator[None]:
-    """Hold the lock of this machine's user; the kernel frees it when the process dies, however it dies."""
+def only_run() -> Iterator[Path]:
+    """Hold this user's lock and make the run's folder; the kernel frees the lock when the process dies.
+
+    The folder comes after the lock: a refused run touches nothing of the run that holds it.
+    The lock of the whole machine is root's, and taken by the modules (containai_lock.py).
+    """
     import fcntl
 
     path = _private(state_folder()) / "lock"
     with path.open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lock.seek(0)
-            pid, _, other = lock.read().strip().partition(" ")
+            raise _refused(*lock.read().strip().partition(" ")[::2]) from None
+        except OSError as error:
             raise CaiError(
-                f"Another cai is at work (process {pid or 'unknown'}); one run at a time is possible.",
-                hint=f"wait for it, or end it with `kill {pid}`" if pid else "wait for it",
-                log=other,
-            ) from None
-        with _machine():
-            lock.truncate(0)
-            lock.write(f"{os.getpid()} {log}")
-            lock.flush()
-            yield
+                f"The file {path} cannot be locked: {error.strerror}.",
+                hint="run `export XDG_STATE_HOME=/var/tmp/state-$(id -un)`, then try again",
+                code=Exit.PRECONDITION,
+            ) from error
+        folder = new_folder()
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {folder / 'stdout'}")
+        lock.flush()
+        for old in [run for run in _runs(folder.parent) if run != folder][: -KEPT_RUNS + 1]:
+            shutil.rmtree(old, ignore_errors=True)
+        yield folder
 
 
-@contextlib.contextmanager
-def _machine() -> Iterator[None]:
-    """Keep the runs of other users away, `sudo cai` above all.
-
-    On a Mac all that is changed is the user's own, and stub content changes no machine.
-    """
-    import fcntl
-
-    own = os.uname().sysname == "Darwin" or "CAI_CONTENT" in os.environ
-    try:
-        folder = -1 if own else os.open(MACHINE, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        folder = -1
-    if folder < 0:
-        yield
-        return
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pid = _holder(os.fstat(folder).st_ino)
-        os.close(folder)
-        raise CaiError(
-            f"Another user's cai is at work (process {pid or 'unknown'}); one run at a time is possible.",
-            hint=f"wait for it, or look at it with `ps -fp {pid}`" if pid else "wait for it",
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(folder)
+def new_folder() -> Path:
+    """Make a folder among those of the runs."""
+    folder = _private(state_folder() / "runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
-def _holder(inode: int) -> str:
-    """Find the process that holds the lock, by the kernel's own list."""
+def this_process() -> str:
+    """Name this process for the lock of the machine, as PID:START; empty where there is no /proc."""
     with contextlib.suppress(OSError):
-        for fields in map(str.split, Path("/proc/locks").read_text(encoding="ascii").splitlines()):
-            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-                return fields[4]
+        return f"{os.getpid()}:{Path('/proc/self/stat').read_text(errors='replace').rpartition(')')[2].split()[19]}"
     return ""
+
+
+def _refused(pid: str, log: str) -> CaiError:
+    return CaiError(
+        f"Another cai is at work (process {pid or 'unknown'}); one run at a time is possible.",
+        hint=f"wait for it, or end it with `kill {pid}`" if pid else "wait for it",
+        log=log,
+        code=Exit.PRECONDITION,
+    )

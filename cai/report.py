@@ -65,11 +65,23 @@ class Report:
                 lists[type(item)].append(item)
 
     def _close(self, stats: events.Stats) -> None:
-        """Keep the last failure of each host that stayed failed; a rescued one is no failure."""
-        bad = {*stats.failed, *stats.unreachable}
-        last = {failure.host: failure for failure in self.failures if failure.host in bad}
-        self.failures = list(last.values())
+        """Keep the failures of the hosts that stayed failed, without those that a rescue section dealt with."""
+        bad, rescued, kept = {*stats.failed, *stats.unreachable}, list(stats.rescued), []
+        for failure in self.failures:
+            if failure.host in rescued:  # the earliest ones: a host fails for good at most once before its `always`
+                rescued.remove(failure.host)
+            elif failure.host in bad and failure not in kept:
+                kept.append(failure)
+        self.failures = kept
         self.finished = True
+
+    @property
+    def causes(self) -> list[events.Failure]:
+        """The first failure of each host; the later ones, in an `always` section, may be its consequences."""
+        first: dict[str, events.Failure] = {}
+        for failure in self.failures:
+            first.setdefault(failure.host, failure)
+        return list(first.values())
 
     @property
     def changed(self) -> int:
@@ -87,7 +99,7 @@ class Report:
         if self.interrupted:
             return Exit.INTERRUPTED
         kinds = {failure.kind for failure in self.failures}
-        if "unreachable" in kinds:
+        if any(cause.kind == "unreachable" for cause in self.causes):
             return Exit.UNREACHABLE
         if kinds and kinds <= {"unsupported", "precondition"} and (self.dry_run or not self.changed):
             return Exit.PRECONDITION
@@ -123,10 +135,12 @@ class Report:
         if code == Exit.INTERNAL:
             stop = f"Ansible stopped before the end (code {self.return_code})."
             return [internal(stop, self.log, self.last_error)]
-        return [self._error(failure, code) for failure in self.failures]
+        causes = self.causes
+        later = [failure for failure in self.failures if failure not in causes]
+        return [self._error(failure, code, later=failure in later) for failure in (*causes, *later)]
 
-    def _error(self, failure: events.Failure, code: Exit) -> CaiError:
-        host = f"{failure.host}: " if len(self.failures) > 1 or in_vm(failure.host) else ""
+    def _error(self, failure: events.Failure, code: Exit, *, later: bool) -> CaiError:
+        host = f"{failure.host}: " if len(self.causes) > 1 or in_vm(failure.host) else ""
         gate = failure.kind == "gate"
         return CaiError(
             failure.text if gate else host + failure.message,
@@ -135,6 +149,10 @@ class Report:
             log=self.log,
             code=code,
             verbatim=gate,
+            kind=failure.kind,
+            host=failure.host,
+            step=failure.step,
+            later=later,
         )
 
     def document(self) -> dict[str, Any]:
@@ -180,7 +198,15 @@ def internal(message: str, log: str, details: str = "") -> CaiError:
 
 def error_document(error: CaiError) -> dict[str, Any]:
     """One error as data."""
-    return {"message": error.message, "details": error.details, "hint": error.hint}
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "details": error.details,
+        "hint": error.hint,
+        "host": error.host,
+        "step": error.step,
+        "log": error.log or None,
+    }
 
 
 def _head(command: str, code: Exit) -> dict[str, Any]:

@@ -46,6 +46,13 @@ def password(prompt: str = "[sudo] password for {user}: ") -> str | None:
     return _ask(prompt)
 
 
+def can_run_python(secret: str | None) -> str | None:
+    """Have root start this Python; return what was said where it cannot, None where it can."""
+    sign = ["-S", "-k", "-p", ""] if secret else ["-n"]
+    done = _sudo([*sign, _SHELL, "-c", 'exec "$0" -IS -c ""', sys.executable], secret or "", cwd="/")
+    return None if done.returncode == 0 else done.stderr
+
+
 def program() -> str:
     """Name the sudo to use: where sudo-rs has that name (Ubuntu 25.10 and newer), the classic one beside it."""
     return "sudo.ws" if _unknown_to_ansible("sudo") and shutil.which("sudo.ws") else "sudo"

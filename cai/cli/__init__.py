@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -94,9 +93,8 @@ def _crash_log(arguments: list[str]) -> str:
     if "--dry-run" in arguments or "doctor" in arguments:
         return ""
     try:
-        with folders.run_folder(temporary=False) as folder:
-            log: Path = folder / "stdout"
-            log.write_text(traceback.format_exc(), encoding="utf-8")
-            return str(log)
+        log = folders.new_folder() / "stdout"
+        log.write_text(traceback.format_exc(), encoding="utf-8")
     except (OSError, CaiError):
         return ""
+    return str(log)

@@ -87,7 +87,7 @@ def supported_platform() -> Platform:
 
 def perform(request: Request) -> Report:
     """Run the command's playbook on this machine, showing progress; return what it amounts to."""
-    from cai import config, output, runner, sudo
+    from cai import config, output, runner
 
     try:
         platform = supported_platform()
@@ -99,10 +99,8 @@ def perform(request: Request) -> Report:
     settings = config.gather(config.schema(content.root() / "roles"), folders.config_file(), request.extra)
     out = output.console(sys.stderr if request.as_json else sys.stdout)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(folders.run_folder(temporary=request.read_only))
-        if not request.read_only:
-            stack.enter_context(folders.only_run(folder / "stdout"))
-        secret = None if request.read_only or platform is Platform.MACOS else sudo.password()
+        folder = stack.enter_context(folders.temporary_folder() if request.read_only else folders.only_run())
+        secret = None if request.read_only or platform is Platform.MACOS else _root()
         variables = {**_own(request, platform), **settings, **request.variables}
         progress = folder / "progress" if out.is_terminal and not request.verbose else None
         if progress:
@@ -115,6 +113,20 @@ def perform(request: Request) -> Report:
             report = runner.run(job, view.show)
     report.context = _context(variables, platform)
     return report
+
+
+def _root() -> str | None:
+    """Make sure of root's rights, and that root can read what it will run; return the password if sudo needs one."""
+    from cai import reach, sudo
+
+    if os.geteuid() == 0:
+        return None
+    reach.check()
+    secret = sudo.password()
+    said = sudo.can_run_python(secret)
+    if said is not None:
+        raise reach.refused(said)
+    return secret
 
 
 def _unsupported(request: Request, error: CaiError) -> Report:
@@ -141,6 +153,8 @@ def _own(request: Request, platform: Platform) -> dict[str, Any]:
         become = not request.read_only
     user, settings = folders.sudo_user(), os.environ.get("DOCKER_CONFIG", "")
     variables: dict[str, Any] = {"cai_become": become}
+    if not request.read_only and platform is not Platform.MACOS:
+        variables["cai_run"] = folders.this_process()
     if user:
         variables["docker_context_user"] = user
     if settings:  # where this user's docker keeps its contexts; lost under sudo otherwise
@@ -161,6 +175,8 @@ def finish(request: Request, report: Report, page: Callable[[Any, Report], None]
     ):
         page(output.console(sys.stdout), report)
     errors = output.console(sys.stderr)
+    told = {finding.found for finding in report.findings} if request.command == "doctor" and not request.as_json else ()
     for problem in report.errors:
-        output.error(errors, problem)
+        if problem.message not in told:  # the page above has it already
+            output.error(errors, problem)
     return report.exit_code

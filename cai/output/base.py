@@ -68,15 +68,16 @@ def error(out: Console, problem: CaiError) -> None:
     if problem.verbatim:
         out.print(clean(problem.message), soft_wrap=True)
     else:
+        label = " Also: " if problem.later else "Error: "
         out.print(
-            styled("Error: ", "bold red").append(indented(problem.message, 7), style="not bold default"), soft_wrap=True
+            styled(label, "bold red").append(indented(problem.message, 7), style="not bold default"), soft_wrap=True
         )
     for text in clean(problem.details).splitlines():
         out.print(f"       {text}".rstrip(), soft_wrap=True)
     if problem.hint:
         hint = indented(problem.hint, 7)
         out.print(styled(" Hint: ", "bold cyan").append(hint, style="not bold default"), soft_wrap=True)
-    if problem.log:
+    if problem.log and not problem.later:  # it is the same one
         out.print(styled("  Log: ", "bold").append(line(home(problem.log)), style="not bold default"), soft_wrap=True)
 
 

@@ -121,7 +121,10 @@ def look_inside(socket, tag, runtime):
     code, out, err = docker(socket, *argv)
     if code != 0:
         docker(socket, "rm", "--force", f"{tag}-{runtime}")
-        raise Problem(f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}", hint_for(err, journals(began), seccomp=wsl_remedy))
+        raise Problem(
+            f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}",
+            hint_for(err, journals(began), seccomp=wsl_remedy),
+        )
     lines = out.splitlines()
     maps = [line.split() for line in lines if len(line.split()) == 3]
     return maps[0] if maps else [], "\n".join(line for line in lines if len(line.split()) > 3)

@@ -1,12 +1,14 @@
+import errno
 import fcntl
 import multiprocessing
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from cai import folders
-from cai.errors import CaiError
+from cai.errors import CaiError, Exit
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +38,45 @@ def test_under_sudo_the_settings_are_the_users_and_the_logs_are_roots(monkeypatc
     assert folders.sudo_user() == ""
 
 
-def test_a_run_folder_is_private_and_the_last_twenty_stay(home):
+def old_runs(number):
     runs = folders.state_folder() / "runs"
-    for number in range(25):
-        (runs / f"20200101-000000-{number:03}").mkdir(parents=True)
-    with folders.run_folder(temporary=False) as folder:
+    for count in range(number):
+        (runs / f"20200101-000000-{count:03}").mkdir(parents=True)
+    return runs
+
+
+def names(runs):
+    return sorted(path.name for path in runs.iterdir())
+
+
+def test_a_run_folder_is_private_and_the_last_twenty_stay(home):
+    runs = old_runs(25)
+    with folders.only_run() as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    left = sorted(path.name for path in runs.iterdir())
+    left = names(runs)
     assert len(left) == folders.KEPT_RUNS
     assert left[-1] == folder.name
     assert left[0] == "20200101-000000-006"
-    assert folders.last_run() == folder
+
+
+def test_the_last_run_is_the_last_one_that_said_something(home):
+    runs = old_runs(2)
+    assert folders.last_run() is None
+    (runs / "20200101-000000-000" / "stdout").touch()
+    with folders.only_run():  # and ended at the password
+        pass
+    assert folders.last_run() == runs / "20200101-000000-000"
+
+
+def test_a_crash_keeps_its_own_folder_and_removes_no_other(home):
+    runs = old_runs(25)
+    folder = folders.new_folder()
+    assert names(runs)[-1] == folder.name
+    assert len(names(runs)) == 26
 
 
 def test_a_dry_runs_folder_is_elsewhere_and_goes_away(home):
-    with folders.run_folder(temporary=True) as folder:
+    with folders.temporary_folder() as folder:
         (folder / "x").touch()
         assert home not in folder.parents
     assert not folder.exists()
@@ -59,46 +85,75 @@ def test_a_dry_runs_folder_is_elsewhere_and_goes_away(home):
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(home):
     (home / ".local").write_text("a file in the way")
-    with pytest.raises(CaiError, match="cannot be made") as caught, folders.run_folder(temporary=False):
+    with pytest.raises(CaiError, match="cannot be made") as caught, folders.only_run():
         pass
     assert caught.value.hint
 
 
-def hold(log, ready, go):
-    with folders.only_run(log):
+def test_a_file_system_without_locks_is_not_another_run(home, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", raising(OSError(errno.ENOLCK, "No locks available")))
+    with pytest.raises(CaiError, match="cannot be locked: No locks available") as caught, folders.only_run():
+        pass
+    assert caught.value.code == Exit.PRECONDITION
+
+
+def raising(error):
+    def call(*_):
+        raise error
+
+    return call
+
+
+def hold(ready, go):
+    with folders.only_run() as folder:
+        (folder / "stdout").touch()
         ready.set()
         go.wait(20)
 
 
-def test_the_lock_names_the_other_run_and_dies_with_it(home):
+@pytest.fixture
+def other(home):
+    """Another process in the middle of its run."""
     context = multiprocessing.get_context("spawn")
     ready, go = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(home / "log", ready, go))
-    other.start()
-    try:
-        assert ready.wait(20)
-        with pytest.raises(CaiError) as caught, folders.only_run(home / "mine"):
-            pass
-        assert f"process {other.pid}" in caught.value.message
-        assert caught.value.log == str(home / "log")
-    finally:
-        other.kill()
-        other.join()
-    with folders.only_run(home / "mine"):
+    process = context.Process(target=hold, args=(ready, go))
+    process.start()
+    assert ready.wait(20)
+    yield process
+    process.kill()
+    process.join()
+
+
+@pytest.mark.parametrize("stub", [False, True], ids=["", "CAI_CONTENT"])
+def test_the_lock_names_the_other_run_and_dies_with_it(home, other, monkeypatch, stub):
+    if stub:
+        monkeypatch.setenv("CAI_CONTENT", str(home))
+    with pytest.raises(CaiError) as caught, folders.only_run():
+        pass
+    assert f"process {other.pid}" in caught.value.message
+    assert caught.value.log == str(folders.last_run() / "stdout")
+    assert caught.value.code == Exit.PRECONDITION
+    other.kill()
+    other.join()
+    with folders.only_run():
         pass
 
 
-def test_the_run_of_another_user_is_named(home, monkeypatch, tmp_path):
-    monkeypatch.delenv("CAI_CONTENT", raising=False)
-    monkeypatch.setattr(folders, "MACHINE", str(tmp_path))
-    other = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(CaiError) as caught, folders.only_run(home / "mine"):
+def test_refused_runs_touch_nothing_of_the_live_one(home, other):
+    runs = old_runs(30)
+    before, lock = names(runs), (folders.state_folder() / "lock").read_text()
+    for _ in range(3):
+        with pytest.raises(CaiError), folders.only_run():
             pass
-        assert caught.value.message.startswith(f"Another user's cai is at work (process {os.getpid()})")
-        assert f"ps -fp {os.getpid()}" in caught.value.hint
-    finally:
-        os.close(other)
-    with folders.only_run(home / "mine"):
-        pass
+    assert names(runs) == before
+    assert (folders.state_folder() / "lock").read_text() == lock
+
+
+def test_this_process_is_told_from_another_with_its_number():
+    name = folders.this_process()
+    if Path("/proc/self/stat").exists():
+        pid, start = name.split(":")
+        assert int(pid) == os.getpid()
+        assert int(start) > 0
+    else:
+        assert name == ""

@@ -56,7 +56,29 @@ def test_every_kind_of_content_fits(command, interrupted):
 @pytest.mark.parametrize("command", RESULTS)
 def test_an_end_before_any_result_fits_too(command):
     document = valid(error_report(command, CaiError("m", hint="h", code=Exit.USAGE)))
-    assert document["errors"] == [{"message": "m", "details": "", "hint": "h"}]
+    assert document["errors"] == [
+        {"kind": "usage", "message": "m", "details": "", "hint": "h", "host": "", "step": "", "log": None}
+    ]
+
+
+def test_an_error_tells_where_it_happened():
+    report = Report("setup", "wsl2", log="/log")
+    for item in (
+        events.Failure("failed", "m", "d", "h", "Do it", "localhost"),
+        events.Failure("failed", "n", "", "i", "Check it", "localhost"),
+        events.Stats(("localhost",), (), 1, 1),
+    ):
+        report.add(item)
+    first, later = valid(json.loads(json.dumps(report.document())))["errors"]
+    assert first == {
+        "kind": "failed", "message": "m", "details": "d", "hint": "h", "host": "localhost", "step": "Do it", "log": "/log",
+    }  # fmt: skip
+    assert (later["message"], later["step"]) == ("n", "Check it")
+
+
+@pytest.mark.parametrize("code", [code for code in Exit if code])
+def test_every_end_is_a_kind_of_the_schema(code):
+    valid(error_report("setup", CaiError("m", code=code)))
 
 
 def test_stdout_is_one_document_and_progress_is_on_stderr(sandbox):

@@ -1,5 +1,8 @@
+import io
+
 import pytest
 
+from cai import output
 from cai.errors import Exit
 from cai.events import Action, Failure, Notice, Output, Stats, Step
 from cai.report import KILLED, Report
@@ -49,14 +52,43 @@ def test_a_killed_ansible_is_no_mistake_of_ours():
     assert "cai setup" in error.hint
 
 
-def test_the_last_failure_of_a_host_counts_and_several_hosts_are_named():
+def test_the_first_failure_of_a_host_is_reported_and_what_failed_after_it_stands_below():
     items = [
-        Failure("failed", "first", host="a"),
+        Failure("failed", "first", host="a", step="s"),
         Failure("failed", "second", host="a"),
         Failure("failed", "b's", host="b"),
     ]
     errors = report(*items, Stats(("a", "b"), (), 0, 0)).errors
-    assert [error.message for error in errors] == ["a: second", "b: b's"]
+    assert [(error.message, error.later) for error in errors] == [
+        ("a: first", False), ("b: b's", False), ("a: second", True),
+    ]  # fmt: skip
+    assert (errors[0].kind, errors[0].host, errors[0].step) == ("failed", "a", "s")
+
+
+def test_the_comparison_after_a_failure_does_not_hide_it():
+    made = report(
+        Failure("precondition", "The disk is full.", host="localhost"),
+        Failure("failed", "Something that is not ours changed.", host="localhost"),
+        Stats(("localhost",), (), 1, 1),
+    )
+    out = output.console(io.StringIO(), width=80)
+    for error in made.errors:
+        output.error(out, error)
+    text = out.file.getvalue()
+    assert text.startswith("Error: The disk is full.\n Hint: ")
+    assert "\n Also: Something that is not ours changed.\n" in text
+    assert made.exit_code == Exit.FAILED  # 3 promises that nothing was changed
+
+
+def test_a_rescued_failure_is_not_the_first_one():
+    items = [Failure("failed", "rescued", host="a"), Failure("failed", "real", host="a")]
+    errors = report(*items, Stats(("a",), (), 0, 0, ("a",))).errors
+    assert [error.message for error in errors] == ["a: real"]
+
+
+def test_a_host_that_was_lost_after_its_first_failure_did_not_fail_for_that():
+    items = [Failure("failed", "first", host="a"), Failure("unreachable", "gone", host="a")]
+    assert report(*items, Stats(("a",), ("a",), 0, 0)).exit_code == Exit.FAILED
 
 
 def test_every_error_has_a_hint():
