@@ -16,7 +16,9 @@ SETTINGS = config.schema(ROOT / "roles")
 # In backquotes, after a prompt, or on a line of its own; in a help text two spaces separate a command from its meaning.
 TYPED = re.compile(r"`((?:cai|-e) [^`]*)`|(?:^\$ |&& )(cai .*)|^ *(cai (?:setup|doctor|uninstall)\b.*)", re.MULTILINE)
 # Of plain `ansible-playbook`: what a playbook or Ansible itself reads.
-PLAYBOOKS = re.compile(r"-e (cai_(force|become|purge|yes)|ansible_python_interpreter)=")
+PLAYBOOKS = re.compile(
+    r"-e (cai_(force|become|purge|yes|serial|max_fail_percentage|report_dir)|ansible_python_interpreter)="
+)
 STANDS_FOR_A_VALUE = re.compile(r"[A-Z]+|\.\.\.")
 
 
