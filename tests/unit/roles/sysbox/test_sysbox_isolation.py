@@ -11,9 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils import containai_sysbox_symptoms as symptoms
 
-from tests.unit.roles.conftest import Commands, load_module, run_module
+from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
 OWN, WHOLE = "0 231072 65536", "         0          0 4294967295"
 FUSE = "700 650 0:60 / /proc/sys rw - fuse sysboxfs rw,user_id=0"
@@ -203,3 +204,52 @@ def test_the_image_runs(module: ModuleType, needs_root: None, tmp_path: Path, mo
     if "Operation not permitted" in result.stderr:
         pytest.skip("chroot is not allowed here")
     assert (result.stdout, result.returncode) == ("hello\n", 0)
+
+
+ADVISORIES = [
+    {"version": "0.6.7", "fixed_in": "0.7.0", "what": "an old hole", "source": "https://example.org/0.7.0"},
+    {"version": "0.7.1", "fixed_in": "0.7.2", "what": "a new hole", "source": "https://example.org/0.7.2"},
+]
+# The installed version, the versions whose checksums are known -> what is told, and the command.
+WEAK = {
+    "0.7.1": (["0.7.1"], ["a new hole"], "sysbox_version=0.7.2 -e 'sysbox_sha256={"),
+    "0.6.7": (["0.7.1"], ["an old hole", "a new hole"], "sysbox_version=0.7.2 -e 'sysbox_sha256={"),
+    "0.7.0": (["0.7.1", "0.7.2"], ["a new hole"], "`cai setup -e sysbox_version=0.7.2`"),
+    "0.7.2": ([], [], ""),
+    "0.10.0": ([], [], ""),
+}
+
+
+@pytest.mark.parametrize(("version", "rest"), WEAK.items(), ids=WEAK.keys())
+def test_a_known_weakness_of_the_installed_sysbox_is_told_with_the_way_out(
+    module: ModuleType, docker: Docker, monkeypatch: pytest.MonkeyPatch, version: str, rest: Any
+) -> None:
+    known, told, command = rest
+    docker.commands.link("dpkg")
+    docker.commands.add("dpkg-query", f"printf '{version}.linux\\tinstall ok installed'")
+    more = {"socket": docker.socket, "advisories": ADVISORIES, "known": known}
+    answer, planned = run_module(module, **more), run_module(module, check_mode=True, **more)
+    report = run_module(module, report=True, **more)["findings"]
+    assert planned.warned == answer.warned
+    assert len(report) == (2 if told else 1)
+    for text in (answer.warned, *(f"{one['found']} {one['hint']}" for one in report[1:])):
+        assert [word for word in ("an old hole", "a new hole") if word in text] == told
+        assert command in text
+    assert [one["status"] for one in report[1:]] == ["warn"] * bool(told)
+    assert ("https://example.org/0.7.2, then run" in answer.warned) == (bool(told) and "0.7.2" not in known)
+
+
+def test_no_weakness_is_told_of_a_sysbox_that_is_not_there(module: ModuleType, docker: Docker) -> None:
+    docker.commands.add("dpkg-query", "exit 1")
+    answer = run_module(module, check_mode=True, socket=docker.socket, advisories=ADVISORIES)
+    assert answer.warned == ""
+
+
+def test_the_roles_own_advisories_are_whole_and_the_pinned_version_is_known() -> None:
+    variables = yaml.safe_load((ROLES / "sysbox/vars/main.yml").read_text())
+    pinned = yaml.safe_load((ROLES / "sysbox/defaults/main.yml").read_text())["sysbox_version"]
+    assert set(variables["__sysbox_known_sha256"][pinned]) == {"amd64", "arm64"}
+    for advisory in variables["__sysbox_advisories"]:
+        assert set(advisory) == {"version", "fixed_in", "what", "source"}
+        assert advisory["source"].startswith("https://github.com/nestybox/sysbox/")
+        assert "\n" not in advisory["what"]

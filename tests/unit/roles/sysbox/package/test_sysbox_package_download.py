@@ -38,8 +38,8 @@ class Server:
                     self.send_response(302)
                     self.send_header("Location", "/good")
                     self.end_headers()
-                elif manner in ("404", "503"):
-                    self.send_error(int(manner))
+                elif manner in ("404", "503") or "-0.linux" in manner:
+                    self.send_error(503 if manner == "503" else 404)
                 elif manner == "hangs":
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(data)))
@@ -165,3 +165,26 @@ def test_the_download_says_how_far_it_is(server: Server, tmp_path: Path, monkeyp
     deb.fetch(server.url("good"), SUM, str(tmp_path / "downloads"), "x")
     assert told[-2].startswith("100%, ")
     assert told[-1] == ""
+
+
+@pytest.mark.parametrize("number", ["0.7.2", "0.7.2-0"])
+def test_a_release_is_found_under_either_of_its_names(server: Any, tmp_path: Path, number: str) -> None:
+    name = f"v0.7.2/sysbox-ce_{number}.linux_amd64.deb"
+    assert deb.fetch(server.url(name), hashlib.sha256(package()).hexdigest(), str(tmp_path / "downloads"))
+    assert server.asked[-1] == "/v0.7.2/sysbox-ce_0.7.2.linux_amd64.deb"
+
+
+def test_a_release_that_is_there_under_neither_name_is_told_by_the_first(server: Any, tmp_path: Path) -> None:
+    url = server.url("none-0.linux/sysbox-ce_0.7.2-0.linux_amd64.deb")
+    with pytest.raises(deb.Failure, match="HTTP 404"):
+        deb.fetch(url, "0" * 64, str(tmp_path / "downloads"))
+
+
+def test_a_file_of_another_name_has_no_other_name() -> None:
+    for name in (
+        "https://x/sysbox.deb",
+        "https://x/sysbox-ce_0.7.2_amd64.deb",
+        "/opt/sysbox-ce_1-0.linux_amd64.deb.old",
+    ):
+        assert deb.other_name(name) == name
+    assert deb.other_name("https://x/sysbox-ce_0.6.4-0.linux_arm64.deb") == "https://x/sysbox-ce_0.6.4.linux_arm64.deb"
