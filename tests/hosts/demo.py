@@ -23,7 +23,7 @@ _HOST_PYTHON = "3.11"
 _ABOUT = """
 What is real here: systemd, apt, dockerd, the kernel's user namespaces and seccomp filters, and every command you see.
 What is a dress:   WSL2 (/proc/version of a container says so).
-What is a double:  the Sysbox package ({sysbox}), same names and manners; it makes a real user namespace.
+The Sysbox package is {sysbox}.
 """
 
 
@@ -44,8 +44,9 @@ def _wheelhouse() -> Path:
 
 
 def _settings(package: Path) -> str:
-    architecture = package.stem.rpartition("_")[2]
+    architecture = run(["dpkg-deb", "--field", package, "Architecture"]).stdout.strip()
     return f"""docker_engine_source: distro
+sysbox_version: {sysbox_deb.version_of(package)}
 sysbox_deb: /opt/demo/{package.name}
 sysbox_sha256: {{{architecture}: {sysbox_deb.sha256(package)}}}
 """
@@ -149,8 +150,13 @@ def _demo() -> None:
     engine.up()
     image.ensure("bookworm")
     say("building the wheel")
-    house, package = _wheelhouse(), sysbox_deb.build(paths.CACHE / "doubles")
-    print(_ABOUT.format(sysbox=package.name))
+    house, package = _wheelhouse(), sysbox_deb.chosen(paths.CACHE / "doubles")
+    kind = (
+        "the original"
+        if os.environ.get("SYSBOX_DEB")
+        else "a double: same names and manners, and a real user namespace"
+    )
+    print(_ABOUT.format(sysbox=f"{package.name}, {kind}"))
     _start(_HOST, "none", house, package)
     _on_wsl2()
     print("\nAnother host: WSL2 in mirrored mode, where a listener sits on PID 1.")

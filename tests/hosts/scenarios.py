@@ -9,20 +9,16 @@ from pathlib import Path
 
 from . import engine, galaxy, paths
 from .doubles import sysbox_deb, user_image
-from .shell import HostError
 
 
 def environment() -> dict[str, str]:
     """What the scenarios' files expect to find in the environment."""
     engine.up()
     host = engine.docker_host()
-    original = os.environ.get("SYSBOX_DEB")
-    package = Path(original) if original else sysbox_deb.build(paths.CACHE / "doubles")
-    if not package.is_file():
-        raise HostError(f"SYSBOX_DEB names {package}, which is not a file")
+    package = sysbox_deb.chosen(paths.CACHE / "doubles")
     made = {
         "CAI_TEST_COLLECTIONS": str(galaxy.ensure()),
-        "CAI_TEST_SYSBOX_DEB": str(package.resolve()),
+        "CAI_TEST_SYSBOX_DEB": str(package),
         "CAI_TEST_SYSBOX_SHA256": sysbox_deb.sha256(package),
         "CAI_TEST_IMAGE": str(user_image.build()),
         # Molecule's and Ansible's own state.

@@ -6,6 +6,7 @@ It exists because the original cannot be downloaded everywhere; `SYSBOX_DEB` may
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -56,8 +57,9 @@ def build(out: Path, version: str = "0.7.1", arch: str = "amd64", *, isolating: 
     target = out / file_name(version, arch)
     with tempfile.TemporaryDirectory(dir=out) as scratch:  # on the same file system: appears in one step
         root = Path(scratch, "root")
-        for name in ("sysbox-mgr", "sysbox-fs"):
-            _program("daemon.py", root / "usr/bin" / name, version, isolating)
+        _program("daemon.py", root / "usr/lib/sysbox-double/daemon.py", version, isolating)
+        for name in ("mgr", "fs"):
+            _program(f"{name}.py", root / f"usr/bin/sysbox-{name}", version, isolating)
         _program("runc.py", root / "usr/bin/sysbox-runc", version, isolating)
         for unit in _UNITS:
             _install(unit, root / "lib/systemd/system" / unit)
@@ -82,6 +84,20 @@ def _install(part: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_PARTS / part, target)
     target.chmod(0o644)
+
+
+def chosen(out: Path) -> Path:
+    """Return the original that `SYSBOX_DEB` names; where it names none, the double, built into folder `out`."""
+    original = os.environ.get("SYSBOX_DEB")
+    package = Path(original) if original else build(out)
+    if not package.is_file():
+        raise HostError(f"SYSBOX_DEB names {package}, which is not a file")
+    return package.resolve()
+
+
+def version_of(path: Path) -> str:
+    """Return the version that setup is given together with the file."""
+    return run(["dpkg-deb", "--field", path, "Version"]).stdout.strip().removesuffix(".linux").removesuffix("-0")
 
 
 def sha256(path: Path) -> str:

@@ -1,9 +1,6 @@
-#!/usr/bin/python3 -IS
-"""DOUBLE of sysbox-mgr and sysbox-fs, a part of the tests: a daemon with the original's name, socket and start-up needs.
+"""What the DOUBLES of sysbox-mgr and sysbox-fs share: start-up needs, a socket that answers a JSON line with one, the switches of the tests."""
 
-As sysbox-fs it keeps a small file system whose source is `sysboxfs`; sysbox-runc's double mounts its files into containers.
-"""
-
+import json
 import os
 import pathlib
 import shutil
@@ -11,33 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 VERSION = "@VERSION@"
-NAME = pathlib.Path(sys.argv[0]).name
-SOCKETS = {"sysbox-mgr": "sysmgr.sock", "sysbox-fs": "sysfs.sock"}
-NEEDS = {"sysbox-mgr": ("rsync", "modprobe", "iptables"), "sysbox-fs": ("fusermount3",)}
-MOUNTPOINT = "/var/lib/sysboxfs"
-
-
-def give_subordinate_ids():
-    """The `sysbox` user's range in /etc/subuid and /etc/subgid, which containers' roots are mapped to."""
-    for name in ("/etc/subuid", "/etc/subgid"):
-        path = pathlib.Path(name)
-        lines = path.read_text().splitlines() if path.exists() else []
-        if any(line.startswith("sysbox:") for line in lines):
-            continue
-        ends = [
-            int(start) + int(size) for _, start, size in (line.split(":") for line in lines if line.count(":") == 2)
-        ]
-        path.write_text("\n".join([*lines, f"sysbox:{max([231072, *ends])}:65536"]) + "\n")
-
-
-def mount_files():
-    """The file system that containers see; a stale one (after a crash) is replaced."""
-    subprocess.run(["umount", "-l", MOUNTPOINT], stderr=subprocess.DEVNULL, check=False)
-    os.makedirs(MOUNTPOINT, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=1m", "sysboxfs", MOUNTPOINT], check=True)
-    pathlib.Path(MOUNTPOINT, "swaps").write_text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
+PATH = os.defpath + ":/usr/sbin:/sbin"
+# A file `hang-NAME` here holds the number of starts that hang, as some of the original's do under load.
+SWITCHES = pathlib.Path("/var/lib/sysbox-double")
 
 
 def notify(text):
@@ -48,19 +25,39 @@ def notify(text):
             channel.sendto(text.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
 
-def main():
-    """Serve until told to stop."""
+def hang(name):
+    """Never become ready, as often as the switch says."""
+    switch = SWITCHES / f"hang-{name}"
+    left = int(switch.read_text()) if switch.exists() else 0
+    if left:
+        switch.write_text(str(left - 1))
+        time.sleep(3600)
+
+
+def answer(channel, actions):
+    """Answer one request: {"do": action, ...} gets {"error": text}."""
+    with channel, channel.makefile("rw", encoding="utf-8") as stream:
+        request = json.loads(stream.readline())
+        try:
+            actions[request.pop("do")](**request)
+            error = ""
+        except (LookupError, OSError, ValueError, subprocess.SubprocessError) as problem:
+            error = str(problem)
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        stream.write(json.dumps({"error": error}) + "\n")
+
+
+def serve(name, file_name, needs, actions, begin, end):
+    """Be that daemon until told to stop."""
     if "--version" in sys.argv:
-        print(f"{NAME}\n\tedition: \tCommunity Edition (CE) (double)\n\tversion: \t{VERSION}\n\tcommit: \tdouble")
+        print(f"{name}\n\tedition: \tCommunity Edition (CE) (double)\n\tversion: \t{VERSION}\n\tcommit: \tdouble")
         return
-    missing = [program for program in NEEDS[NAME] if not shutil.which(program, path=os.defpath + ":/usr/sbin:/sbin")]
+    missing = [program for program in needs if not shutil.which(program, path=PATH)]
     if missing:
-        sys.exit(f"{NAME}: preflight check failed: {missing[0]} is not installed on host")
-    if NAME == "sysbox-mgr":
-        give_subordinate_ids()
-    else:
-        mount_files()
-    address = pathlib.Path("/run/sysbox", SOCKETS[NAME])
+        sys.exit(f"{name}: preflight check failed: {missing[0]} is not installed on host")
+    hang(name)
+    begin()
+    address = pathlib.Path("/run/sysbox", file_name)
     address.parent.mkdir(mode=0o700, exist_ok=True)
     address.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -69,15 +66,11 @@ def main():
 
     def stop(*_):
         address.unlink(missing_ok=True)
-        if NAME == "sysbox-fs":
-            subprocess.run(["umount", "-l", MOUNTPOINT], check=False)
-        sys.exit(0)
+        end()
+        os._exit(0)  # the threads that serve mounts would hold it
 
     signal.signal(signal.SIGTERM, stop)
-    print(f"double of {NAME} {VERSION}; DOCKER_HOST={os.environ.get('DOCKER_HOST', '(default)')}", flush=True)
+    print(f"double of {name} {VERSION}; DOCKER_HOST={os.environ.get('DOCKER_HOST', '(default)')}", flush=True)
     notify("READY=1")
     while True:
-        server.accept()[0].close()
-
-
-main()
+        threading.Thread(target=answer, args=(server.accept()[0], actions), daemon=True).start()

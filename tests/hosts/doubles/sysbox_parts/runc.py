@@ -3,7 +3,7 @@
 
 What it does for real: the kernel's user namespace (mapped to the `sysbox:` range of /etc/subuid), a file system
 named sysboxfs in the container, and the seccomp-notify attempt that fails under another listener.
-What it does not do: nested Docker, emulated /proc and /sys, ID-mapped mounts (it changes the files' owners instead).
+What it does not do: nested Docker, emulated /proc and /sys, ID-mapped mounts (its sysbox-mgr changes the owner of every file instead).
 """
 
 import ctypes
@@ -18,6 +18,8 @@ import sys
 VERSION = "@VERSION@"
 ISOLATING = "@ISOLATING@" == "yes"
 ROOTS = pathlib.Path("/var/lib/sysbox/rootfs")
+FILES = "/var/lib/sysboxfs"
+REGISTERED = pathlib.Path("/run/sysbox-runc/registered")
 RUNC = next(
     (path for path in ("/usr/bin/runc", "/usr/sbin/runc", "/usr/local/bin/runc") if os.path.exists(path)), "runc"
 )
@@ -43,13 +45,55 @@ def fail(text):
     sys.exit(text)
 
 
-def reach(name, address):
-    """sysbox-runc registers each container with both daemons."""
+def tell(name, address, **request):
+    """Ask one of the daemons; returns what it objects, or an empty string."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel,
+            channel.makefile("rw", encoding="utf-8") as stream,
+        ):
             channel.connect(f"/run/sysbox/{address}")
-    except OSError as error:
-        fail(f"failed to register with {name}: {name} is not reachable: {error.strerror}")
+            stream.write(json.dumps(request) + "\n")
+            stream.flush()
+            return json.loads(stream.readline())["error"]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no answer"
+        return (
+            f"rpc error: code = Unavailable desc = connection error: dial unix /run/sysbox/{address}: {reason.lower()}"
+        )
+
+
+def upper_of(root):
+    """The folder with what the container changed: the upper layer of its overlay, else the root itself."""
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, more = line.partition(" - ")
+        if fields.split()[4] == str(root) and more.startswith("overlay "):
+            return next(word for word in more.split()[-1].split(",") if word.startswith("upperdir="))[9:]
+    return str(root)
+
+
+def register(identity, root):
+    """Register the container with both daemons, in the original's order."""
+    objection = tell("sysbox-fs", "sysfs.sock", do="preregister", identity=identity)
+    if objection:
+        fail(f"failed to pre-register with sysbox-fs: failed to register container with sysbox-fs: {objection}")
+    objection = tell(
+        "sysbox-mgr", "sysmgr.sock", do="register", identity=identity, root=str(root), upper=upper_of(root)
+    )
+    if objection:
+        tell("sysbox-fs", "sysfs.sock", do="unregister", identity=identity)
+        fail(f"failed to register with sysbox-mgr: {objection}")
+    (REGISTERED / identity).parent.mkdir(parents=True, exist_ok=True)
+    (REGISTERED / identity).touch()
+
+
+def unregister(identity):
+    """Only one that was registered; a daemon that was started since does not know it, and does nothing."""
+    if not (REGISTERED / identity).exists():
+        return
+    (REGISTERED / identity).unlink()
+    tell("sysbox-fs", "sysfs.sock", do="unregister", identity=identity)
+    tell("sysbox-mgr", "sysmgr.sock", do="unregister", identity=identity)
 
 
 def try_listener():
@@ -75,21 +119,8 @@ def mapping(path):
     return fail(f"no subid range of user sysbox in {path}")
 
 
-def shift(root, uid, gid):
-    """Give the files below root to the mapped owners, once."""
-    device = os.lstat(root).st_dev
-    for folder, folders, files in os.walk(root):
-        for name in [".", *folders, *files]:
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            if status.st_dev == device and status.st_uid < 65536:
-                os.lchown(path, status.st_uid + uid, status.st_gid + gid)
-                if not os.path.islink(path):
-                    os.chmod(path, status.st_mode & 0o7777)
-
-
-def isolate(bundle):
-    """Rewrite the bundle's config.json."""
+def isolate(bundle, identity):
+    """Register the container, and rewrite the bundle's config.json."""
     path = bundle / "config.json"
     config = json.loads(path.read_text())
     linux = config["linux"]
@@ -102,20 +133,22 @@ def isolate(bundle):
         linux["uidMappings"], linux["gidMappings"] = uids, gids
     linux.get("sysctl", {}).pop("net.ipv4.ping_group_range", None)
     original = bundle / config["root"]["path"]
-    shift(original, uids[0]["hostID"], gids[0]["hostID"])
+    register(identity, original)
     # The mapped root cannot walk through the engine's own folders.
-    place = ROOTS / value("--bundle").rstrip("/").rpartition("/")[2]
+    place = ROOTS / identity
     place.mkdir(parents=True, exist_ok=True)
     if not os.path.ismount(place):
         subprocess.run(["mount", "--bind", str(original), str(place)], check=True)
     config["root"]["path"] = str(place)
-    mount = {
-        "destination": "/proc/swaps",
-        "type": "bind",
-        "source": "/var/lib/sysboxfs/swaps",
-        "options": ["rbind", "rprivate"],
-    }
-    config["mounts"].append(mount)
+    config["mounts"] += [
+        {
+            "destination": f"/proc/{name}",
+            "type": "bind",
+            "source": f"{FILES}/{identity}/{name}",
+            "options": ["rbind", "rprivate"],
+        }
+        for name in ("swaps", "uptime")
+    ]
     path.write_text(json.dumps(config))
 
 
@@ -126,19 +159,24 @@ def main():
             f"sysbox-runc\n\tedition: \tCommunity Edition (CE) (double)\n\tversion: \t{VERSION}\n\tcommit: \tdouble\n\toci-specs: \t1.1.0"
         )
         return
+    identity = sys.argv[-1]
     if ISOLATING and ("create" in sys.argv or "run" in sys.argv):
-        reach("sysbox-mgr", "sysmgr.sock")
-        reach("sysbox-fs", "sysfs.sock")
         if try_listener() == 16:
             fail(
                 "error loading seccomp notification rules: error loading seccomp filter into kernel: device or resource busy"
             )
-        isolate(pathlib.Path(value("--bundle") or value("-b") or "."))
+        isolate(pathlib.Path(value("--bundle") or value("-b") or "."), identity)
+    if ISOLATING and "exec" in sys.argv:
+        try:
+            os.stat(f"{FILES}/{identity}/swaps")
+        except OSError as error:
+            fail(f"unsafe procfs detected: {FILES}/{identity}: {error.strerror.lower()}")
     if "delete" in sys.argv:
-        place = ROOTS / sys.argv[-1]
+        place = ROOTS / identity
         subprocess.run(["umount", "-l", str(place)], stderr=subprocess.DEVNULL, check=False)
         if place.is_dir():
             place.rmdir()
+        unregister(identity)
     os.execv(RUNC, ["runc", *sys.argv[1:]])
 
 
