@@ -119,6 +119,11 @@ class Report:
         return sum(finding.status == "fail" for finding in self.findings)
 
     @property
+    def isolated(self) -> bool:
+        """Whether no Sysbox container was seen to fail; under --force a setup goes on all the same."""
+        return not any(finding.part == "isolation" and finding.status == "fail" for finding in self.findings)
+
+    @property
     def errors(self) -> list[CaiError]:
         """The failures as users see them."""
         code = self.exit_code

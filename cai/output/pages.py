@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cai.report import Report
 
 NEXT_COMMAND = "docker --context {context} run --rm -it --runtime=sysbox-runc ubuntu:24.04"
+PLAIN_COMMAND = "docker --context {context} run --rm -it ubuntu:24.04"
 # A plan's verb, and the word for it when it is done.
 DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
@@ -57,16 +58,20 @@ def summary(out: Console, report: Report) -> None:
     if report.command == "uninstall":
         verdict, rest = "Removed" if report.changed else "Nothing was left to remove", ""
     else:
-        verdict, rest = "The secure engine is ready", "" if report.changed else "nothing had to be changed, "
+        verdict = "The secure engine is ready" if report.isolated else "The engine runs, and Sysbox does not"
+        rest = "" if report.changed else "nothing had to be changed, "
     steps = sum(step.status in ("ok", "changed") and not step.quiet for step in report.steps)
     rest += count(steps, "step") + (f", {report.changed} changed" if report.changed else "")
     rest += f", {count(len(report.warnings), 'warning')}" if report.warnings else ""
     out.print()
-    _say(out, f"({rest}, {duration(report.seconds)}).", label=f"{verdict} ", style="bold green")
+    style = "bold green" if report.isolated else "bold yellow"
+    _say(out, f"({rest}, {duration(report.seconds)}).", label=f"{verdict} ", style=style)
     _notes(out, report)
     if report.command == "setup":
-        out.print("Start a Sysbox container:", soft_wrap=True)
-        out.print(styled(f"  {NEXT_COMMAND.format(context=line(report.context))}", "cyan"), soft_wrap=True)
+        what = "a Sysbox container" if report.isolated else "an ordinary container, which Sysbox does not isolate"
+        command = (NEXT_COMMAND if report.isolated else PLAIN_COMMAND).format(context=line(report.context))
+        out.print(f"Start {what}:", soft_wrap=True)
+        out.print(styled(f"  {command}", "cyan"), soft_wrap=True)
 
 
 def _by_component(report: Report) -> list[tuple[str, list[Action]]]:

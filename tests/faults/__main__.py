@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from tests.faults import kills, packages, surroundings, upgrades
+from tests.faults import crashes, kills, packages, surroundings, upgrades
 from tests.faults.cycle import HEAD, Result, Row, attempt, return_to_start
 from tests.faults.ground import Ground
 from tests.hosts import engine, host
@@ -33,7 +33,13 @@ TELLING = (
 def chosen(ground: Ground, words: list[str]) -> tuple[list[Row], list[Row]]:
     """The rows to run: those of a setup, those of an uninstall."""
     full = bool(os.environ.get("FULL"))
-    setups = (*kills.rows(ground, "setup"), *surroundings.rows(ground), *packages.rows(), *upgrades.rows())
+    setups = (
+        *kills.rows(ground, "setup"),
+        *surroundings.rows(ground),
+        *packages.rows(),
+        *upgrades.rows(),
+        *crashes.rows(),
+    )
     every = [*setups, *kills.rows(ground, "uninstall"), *kills.abandoned(ground)]
     if os.environ.get("TELLING"):
         wanted = [next(row for row in every if row.short and row.fault.startswith(name)) for name in TELLING]

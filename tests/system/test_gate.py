@@ -52,7 +52,9 @@ def test_doctor_names_the_conflict_and_the_remedy(box: Box):
 def test_force_goes_on_with_the_warning(box: Box):
     done = box.cai("setup", "--force")
     print(done.text)
-    done.expect(0, "║", "networkingMode=nat", "ready")
+    done.expect(0, "║", "networkingMode=nat", "Sysbox does not")
+    assert "engine is ready" not in done.text
+    assert "--runtime=sysbox-runc" not in done.text  # it cannot work
     assert box.ok("systemctl is-active -q containai-docker sysbox-mgr sysbox-fs")
     second = box.cai("setup", "--force", "--json").expect(0)
     assert second.document["changed"] == 0

@@ -23,7 +23,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDERS = (
     "/etc/docker/key.json", "/etc/docker", "/etc/containerd", "/etc/cni/net.d", "/etc/cni", "/var/lib/docker", "/var/lib/containerd", "/opt/containerd",
     "/var/lib/sysbox", "/var/lib/sysboxfs", "/run/sysbox", "/run/sysbox-runc", "/usr/local/libexec/containai", "/usr/local/libexec",
-    "/etc/systemd/system/sysbox-mgr.service.d", "/etc/apt/keyrings",
+    "/etc/systemd/system/sysbox-mgr.service.d", "/etc/systemd/system/sysbox-fs.service.d", "/etc/apt/keyrings",
 )  # fmt: skip
 
 

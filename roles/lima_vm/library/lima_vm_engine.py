@@ -102,7 +102,7 @@ def prove(params):
     if own in ([], WHOLE_MAP) or not any("sysboxfs" in line for line in lines):
         raise ProofError(
             f"A container under sysbox-runc in the VM has the uid map {' '.join(own) or 'of nobody'} or no file system of sysbox-fs: it is not isolated.",
-            f"run `limactl shell {vm} sudo systemctl restart sysbox`, then `cai setup` again",
+            f"run `cai setup` again; `limactl shell {vm} sudo journalctl -u sysbox-mgr -u sysbox-fs` says more",
         )
     return {"uid_map": " ".join(own), "version": info.get("ServerVersion", ""), "default": info.get("DefaultRuntime", "")}
 

@@ -43,7 +43,7 @@ EXAMPLES = r"""
     socket: /var/run/docker-containai.sock
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: isolation, status: pass, found: "uid map 0 231072 65536", hint: ""}]}
+findings: {type: list, elements: dict, returned: "with I(report), and where I(warn_only) let a failure pass", description: parts of a health report, sample: [{part: isolation, status: pass, found: "uid map 0 231072 65536", hint: ""}]}
 isolated: {type: bool, returned: always, description: whether that was shown, sample: true}
 uid_map: {type: str, returned: when a container ran, description: the Sysbox container's uid_map, sample: 0 231072 65536}
 """
@@ -213,7 +213,8 @@ def main():
         if not module.params["warn_only"]:
             module.fail_json(msg=problem.message, hint=problem.hint, failure="failed", isolated=False)
         module.warn(f"{problem.message} That was to be expected: this WSL has a seccomp conflict, and --force was given. Remedy: {problem.hint}")
-        module.exit_json(changed=False, isolated=False)
+        failed = {"part": "isolation", "status": "fail", "found": problem.message, "hint": problem.hint}
+        module.exit_json(changed=False, isolated=False, findings=[failed])
     if default == "sysbox-runc":
         module.warn("The engine's default runtime is sysbox-runc, by somebody's setting in daemon.json; it was left so.")
     module.exit_json(changed=False, isolated=True, uid_map=uid_map)

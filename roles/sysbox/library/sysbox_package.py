@@ -7,10 +7,10 @@ import os
 
 from ansible.module_utils import containai_apt
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_health import finding
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_proxy import use
-from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai_record import Record
+from ansible.module_utils.containai_sysbox_containers import dead_mounts, live_mounts, lost, names, refuse_removed, running, start, stop, stopped
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
     Failure,
@@ -22,8 +22,11 @@ from ansible.module_utils.containai_sysbox_deb import (
     remains,
     sweep,
 )
-from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, wake
-from ansible.module_utils.containai_sysbox_rules import OTHER_SOCKET, check_file, check_settings, check_sum, decide, live, refuse_live, refuse_removal
+from ansible.module_utils.containai_sysbox_health import RESTART, report
+from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, unmount, wake
+from ansible.module_utils.containai_sysbox_needs import check_needs
+from ansible.module_utils.containai_sysbox_rules import check_file, check_settings, check_sum, decide, refuse_live, refuse_removal
+from ansible.module_utils.containai_sysbox_units import Files, wanted
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -31,8 +34,10 @@ short_description: Make sure that the wanted Sysbox is installed and its three s
 description:
   - The package is checked against a sha256 before anything reads it, and installed in a private mount namespace in which C(/etc/docker) is a scratch folder,
     so that its maintainer scripts, which edit C(/etc/docker/daemon.json) and restart Docker, reach neither.
-  - Another version is replaced, but never by an older one unless I(downgrade). With Sysbox containers running an upgrade is refused, since it breaks them.
-  - sysbox-mgr is told by a drop-in which engine's socket to use.
+  - Another version is replaced, but never by an older one unless I(downgrade). With Sysbox containers running that is refused, since it would break them;
+    with I(restart_containers) they are stopped before, and M(sysbox_containers) starts them again.
+  - sysbox-mgr is told by a drop-in which engine's socket to use, and to have the owners of files put right that a killed one left shifted.
+  - Mounts of a sysbox-fs that is gone are taken off, and the services started in their order. Containers that ran meanwhile are named.
 options:
   version: {type: str, required: true, description: "Version, such as C(0.7.1)."}
   source: {type: str, required: true, description: Path or URL of the package.}
@@ -46,7 +51,9 @@ options:
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
-  restart_containers: {type: bool, default: false, description: Go on although Sysbox containers run; they will have to be restarted.}
+  restart_containers: {type: bool, default: false, description: Stop Sysbox containers where they would break or are broken; M(sysbox_containers) starts them.}
+  data_roots: {type: list, elements: path, default: [], description: Folders of the engine's data in which owners are put right.}
+  program: {type: str, default: '', description: Text of the program that does that.}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -63,22 +70,18 @@ RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: Sysbox, status: pass, found: Sysbox 0.7.1, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
 version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
+pending: {type: bool, returned: always, description: whether containers are to be started again, sample: false}
 """
 
-DROP_IN = "/etc/systemd/system/sysbox-mgr.service.d/10-containai.conf"
 DOWNLOADS = "/var/lib/containai/downloads"
-
-
-def drop_in(path):
-    return f"# Made by cai: sysbox-mgr asks Docker about its containers, and the default socket may be another engine's.\n[Service]\nEnvironment=DOCKER_HOST=unix://{path}\n"
+REPAIR = "containai-sysbox-repair.service"
 
 
 def check_step(params, current, step):
-    """Stop at whatever makes the step impossible, before anything changes."""
+    """Stop at whatever makes the step impossible, before anything changes; return the containers that it ends."""
     if step:
         check_sum(params)
-    if step in ("upgrade", "downgrade", "repair"):
-        refuse_live(params, current)
+    return refuse_live(params, current) if step in ("upgrade", "downgrade", "repair") else []
 
 
 def preflight(module):
@@ -89,6 +92,7 @@ def preflight(module):
             refuse_removal(params, engine_stops=True)
         return
     check_settings(params)
+    check_needs(params)
     current, finished = installed()
     step, _ = decide(params, current, finished)
     check_step(params, current, step)
@@ -96,77 +100,98 @@ def preflight(module):
         check_file(params["source"])
 
 
+class State:
+    """What is to be done, found before anything is changed."""
+
+    def __init__(self, params):
+        self.current, finished = installed()
+        self.step, self.warning = decide(params, self.current, finished)
+        self.ended = check_step(params, self.current, self.step)
+        self.files = Files(wanted(params["socket"], params["data_roots"], params["program"]))
+        self.sleeping = [] if self.step else idle_units()
+        self.dead = dead_mounts()
+        self.lost = [] if self.ended else lost(running(params["socket"], sure=False))
+        if self.lost and params["restart_containers"]:
+            refuse_removed(self.lost)
+            self.ended = self.lost
+        self.unsettled = Record().unsettled("sysbox") and not self.step  # a run was killed between dpkg's end and the record
+
+    def actions(self, params):
+        replaced = f"Sysbox {params['version']}" + (f" ({self.step} of {self.current})" if self.current else "")
+        return [
+            *self.files.actions,
+            *({"verb": "stop", "what": f"container {one['name']} (started again afterwards)"} for one in self.ended),
+            *([{"verb": "install" if self.step == "install" else "change", "what": replaced}] if self.step else []),
+            *({"verb": "remove", "what": f"dead mount {path}"} for path in self.dead),
+            *([{"verb": "start", "what": " ".join(self.sleeping)}] if self.sleeping else []),
+        ]
+
+
 def converge(module):
     params = module.params
     check_settings(params)  # before a version is compared
-    current, finished = installed()
-    step, warning = decide(params, current, finished)
-    if warning:
-        module.warn(warning)
-    check_step(params, current, step)
-    actions, diff = [], []
-    wanted, there = drop_in(params["socket"]).encode(), read(DROP_IN)
-    if there != wanted:
-        actions.append({"verb": "create" if there is None else "change", "what": DROP_IN})
-        diff.append({"before_header": DROP_IN, "after_header": DROP_IN, "before": (there or b"").decode(), "after": wanted.decode()})
-    if step:
-        actions.append(
-            {"verb": "install" if step == "install" else "change", "what": f"Sysbox {params['version']}" + (f" ({step} of {current})" if current else "")}
+    state = State(params)
+    if state.warning:
+        module.warn(state.warning)
+    if state.lost and not state.ended:
+        module.warn(
+            f"No Sysbox serves these containers any more, since it ended while they ran: {names(state.lost)}. Nothing new can be started in them. {RESTART} stops "
+            "them, gives their files back to their owners and starts them again. `docker cp` reads their files meanwhile; `docker commit` would keep wrong owners until then."
         )
-    sleeping = [] if step else idle_units()
-    if sleeping:
-        actions.append({"verb": "start", "what": " ".join(sleeping)})
-    unsettled = Record().unsettled("sysbox") and not step  # a run was killed between dpkg's end and the record
-    if unsettled and not module.check_mode:
+    actions = state.actions(params)
+    if state.unsettled and not module.check_mode:
         Record().settle("sysbox")
     if actions and not module.check_mode:
-        apply(module, step, there if there != wanted else None, wanted if there != wanted else None, sleeping)
-    return {"changed": bool(actions) or unsettled, "actions": actions, "diff": diff, "version": current or ""}
+        apply(params, state)
+    pending = bool(stopped()) and not module.check_mode
+    return {"changed": bool(actions) or state.unsettled, "actions": actions, "diff": state.files.diff, "version": state.current or "", "pending": pending}
 
 
-def apply(module, step, there, wanted, sleeping):
-    params = module.params
-    record = Record()
-    deb = None
-    if step:  # everything that can be refused is refused before the first change
-        deb = fetch(params["source"], params["sha256"][params["architecture"]], DOWNLOADS, params["progress"])
-        try:
-            check_deb(deb, params["version"], params["architecture"])
-        except Failure:
-            os.unlink(deb)
-            raise
-    if wanted is not None:
-        record.note_file(DROP_IN, there, wanted)
-        record.save()
-        replace(DROP_IN, wanted)
-        systemctl("daemon-reload")
-    if step:
-        if step == "install":
-            record.watch("sysbox")
-        install(deb, params["progress"], params["apt_wait"])
+def fetched(params):
+    """Return the package. Everything that can be refused is refused before the first change."""
+    deb = fetch(params["source"], params["sha256"][params["architecture"]], DOWNLOADS, params["progress"])
+    try:
+        check_deb(deb, params["version"], params["architecture"])
+    except Failure:
         os.unlink(deb)
-        if record.unsettled("sysbox"):
-            record.settle("sysbox")
-        single_subid_line()
-    elif wanted is not None and not live([params["socket"], OTHER_SOCKET]):
-        systemctl("restart", "sysbox.service")
-    wake(sleeping or idle_units())
+        raise
+    return deb
 
 
-def report(params):
-    """Return findings about the package and its services."""
-    current, finished = installed()
-    step, _ = decide(params, current, finished)
-    if current is None:
-        return {"findings": [finding("Sysbox", "fail", "Sysbox is not installed", "run `cai setup`")], "ready": False}
-    found = f"Sysbox {current}" + ("" if finished else ", incomplete")
-    findings = [finding("Sysbox", "fail", f"{found}; {params['version']} is needed", "run `cai setup`") if step else finding("Sysbox", "pass", found)]
-    idle = idle_units()
-    if idle:
-        findings.append(finding("Sysbox services", "fail", f"not running: {', '.join(idle)}", "run `sudo systemctl restart sysbox`"))
-    else:
-        findings.append(finding("Sysbox services", "pass", "sysbox, sysbox-mgr and sysbox-fs run"))
-    return {"findings": findings, "ready": finished and not idle}
+def apply(params, state):
+    deb = fetched(params) if state.step else None
+    if state.files.drifted:
+        state.files.write()
+        systemctl("daemon-reload")
+    if state.ended:
+        stop(state.ended)  # while the Sysbox lives that knows how to give their files back
+    try:
+        if deb:
+            replace(params, state.step, deb)
+        unmount(dead_mounts())
+        sleeping = state.sleeping or idle_units()
+        if sleeping:
+            wake(sleeping)
+        elif not deb and (state.dead or state.lost or state.files.drifted) and not live_mounts():  # it serves nobody
+            systemctl("restart", "sysbox.service")
+        if state.lost:
+            systemctl("start", REPAIR)
+    except Failure as failure:
+        left = start() if state.ended and not idle_units() else stopped()
+        if left:
+            failure.message += f"\nThese containers were stopped, and do not run: {names(left)}. The next `cai setup` that succeeds starts them."
+        raise
+
+
+def replace(params, step, deb):
+    record = Record()
+    if step == "install":
+        record.watch("sysbox")
+    install(deb, params["progress"], params["apt_wait"])
+    os.unlink(deb)
+    if record.unsettled("sysbox"):
+        record.settle("sysbox")
+    single_subid_line()
 
 
 def ours():
@@ -224,6 +249,8 @@ def main():
             "apt_wait": {"type": "int", "default": 300},
             "downgrade": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
+            "data_roots": {"type": "list", "elements": "path", "default": []},
+            "program": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -1,4 +1,4 @@
-"""Sysbox on this host: its services, its containers, its range of ids."""
+"""Sysbox on this host: its services, its mounts, its range of ids."""
 
 from __future__ import annotations
 
@@ -6,27 +6,12 @@ import os
 import shutil
 import subprocess
 
-from ansible.module_utils.containai_engine_api import ask
 from ansible.module_utils.containai_record import read, replace
 from ansible.module_utils.containai_sysbox_deb import PATH, Failure
 
 UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
+STARTS = 2
 SUBIDS = ("/etc/subuid", "/etc/subgid")
-
-
-def sysbox_containers(sockets):
-    """Return the names of the running containers under sysbox-runc, of every engine that answers."""
-    names = []
-    for path in dict.fromkeys(os.path.realpath(path) for path in sockets if os.path.exists(path)):
-        try:
-            items = ask(path, "/containers/json") or []
-        except PermissionError:  # a dry run by an ordinary user; the run itself is root's
-            continue
-        for item in items:
-            detail = ask(path, f"/containers/{item['Id']}/json") or {}
-            if detail.get("HostConfig", {}).get("Runtime") == "sysbox-runc":
-                names.append(detail.get("Name", item["Id"][:12]).lstrip("/"))
-    return names
 
 
 def systemctl(*argv):
@@ -41,17 +26,30 @@ def idle_units():
 
 
 def wake(sleeping):
+    """Start what sleeps. A start of sysbox-fs hangs now and then: a second one does not."""
     if not sleeping:
         return
-    systemctl("reset-failed", *UNITS)
-    systemctl("enable", *UNITS)
-    # The three are bound to one another: whichever stopped, all are started anew.
-    result = systemctl("restart", "sysbox.service")
-    if result.returncode != 0 or idle_units():
-        raise Failure(
-            f"The Sysbox services do not run: {' '.join(idle_units())} ({result.stderr.strip() or 'no reason given'}).",
-            "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`",
-        )
+    for _ in range(STARTS):
+        systemctl("reset-failed", *UNITS)
+        systemctl("enable", *UNITS)
+        # The three are bound to one another: whichever stopped, all are started anew.
+        result = systemctl("restart", "sysbox.service")
+        if result.returncode == 0 and not idle_units():
+            return
+    raise Failure(
+        f"The Sysbox services do not run: {' '.join(idle_units()) or 'sysbox.service'} ({result.stderr.strip() or 'no reason given'}).",
+        "run `systemctl status sysbox-mgr sysbox-fs` and `journalctl -u sysbox-mgr -u sysbox-fs`",
+    )
+
+
+def unmount(paths):
+    """Take dead mounts off, which nobody can use any more."""
+    for path in paths:
+        subprocess.run(["umount", "--lazy", path], capture_output=True, env={"PATH": PATH}, check=False)
+        try:
+            os.rmdir(path)
+        except OSError:  # another mount below it, or gone already
+            continue
 
 
 def single_subid_line():

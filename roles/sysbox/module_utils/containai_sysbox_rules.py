@@ -8,10 +8,9 @@ import stat
 from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.containai_settings import SettingError, check
+from ansible.module_utils.containai_sysbox_containers import OTHER_SOCKET, live_mounts, names, refuse_removed, running
 from ansible.module_utils.containai_sysbox_deb import Failure, newer
-from ansible.module_utils.containai_sysbox_host import sysbox_containers
 
-OTHER_SOCKET = "/var/run/docker.sock"
 FILE = re.compile(r"/[^\x00-\x1f\x7f]*")
 
 
@@ -79,40 +78,46 @@ def check_file(source):
 
 
 def refuse_live(params, current):
-    """Refuse to replace Sysbox while containers of any engine run under it, unless they may break."""
-    running = live([params["socket"], OTHER_SOCKET])
-    if running and not params["restart_containers"]:
+    """Return the containers, of any engine, that have to be stopped while Sysbox is replaced; refuse to end them unasked."""
+    found = live(params["socket"])
+    if found and not params["restart_containers"]:
         raise Failure(
-            f"Sysbox {current} cannot be replaced by {params['version']} while its containers run: {_names(running)}. They would break.",
-            f"stop them with {_commands(running)} and run `cai setup` again, or use `-e sysbox_restart_containers=true`",
+            f"Sysbox {current} cannot be replaced by {params['version']} while its containers run: {names(found)}. They would break.",
+            f"stop them with {_commands(found)} and run `cai setup` again, or have setup stop and start them: `-e sysbox_restart_containers=true`",
             "precondition",
         )
+    refuse_removed(found)
+    strangers = live_mounts() - {one["id"] for one in found} if os.geteuid() == 0 else set()  # who may not ask an engine knows none
+    if strangers:
+        raise Failure(
+            f"Sysbox {current} cannot be replaced by {params['version']}: it serves containers of an engine that is not known here: {', '.join(sorted(strangers))}.",
+            "stop them in the engine that runs them (`ls /var/lib/sysboxfs` shows their ids), then `cai setup` again",
+            "precondition",
+        )
+    return found
 
 
 def refuse_removal(params, engine_stops):
     """Refuse to remove Sysbox under containers: another engine's in any case; ours unless their engine is stopped first."""
-    ours = os.path.realpath(params["socket"])
-    running = {path: names for path, names in live([params["socket"], OTHER_SOCKET]).items() if not (engine_stops and os.path.realpath(path) == ours)}
-    if running:
+    found = running_elsewhere(params["socket"]) + ([] if engine_stops else running(params["socket"], ours=True))
+    if found:
         raise Failure(
-            f"Sysbox cannot be removed while containers run under it: {_names(running)}.",
-            f"stop them with {_commands(running)}, then run `cai uninstall` again",
+            f"Sysbox cannot be removed while containers run under it: {names(found)}.",
+            f"stop them with {_commands(found)}, then run `cai uninstall` again",
             "precondition",
         )
 
 
-def live(sockets):
-    """Return {socket: names of the containers that run under Sysbox}; a socket that has two names counts once."""
-    real = {}
-    for path in sockets:
-        real.setdefault(os.path.realpath(path), path)
-    found = {path: sysbox_containers([path]) for path in real.values()}
-    return {path: names for path, names in found.items() if names}
+def live(ours):
+    """Return the containers that run under Sysbox, of the secure engine and of the other one."""
+    return [*running(ours, ours=True), *running_elsewhere(ours)]
 
 
-def _names(running):
-    return ", ".join(name for names in running.values() for name in names)
+def running_elsewhere(ours):
+    """Those of the other engine; an engine whose socket has two names counts once."""
+    return [] if os.path.realpath(ours) == os.path.realpath(OTHER_SOCKET) else running(OTHER_SOCKET)
 
 
-def _commands(running):
-    return " and ".join(f"`docker --host unix://{path} stop {' '.join(names)}`" for path, names in running.items())
+def _commands(found):
+    sockets = dict.fromkeys(one["socket"] for one in found)
+    return " and ".join(f"`docker --host unix://{path} stop {' '.join(one['name'] for one in found if one['socket'] == path)}`" for path in sockets)

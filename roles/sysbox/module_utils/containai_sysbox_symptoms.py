@@ -16,7 +16,8 @@ APPARMOR = (
     "allow it: `printf '%s\\n' 'mount fstype=@{fuse_types} options=(nosuid,nodev,rw) -> /var/lib/sysboxfs/**/,' 'umount /var/lib/sysboxfs/**/,' "
     "| sudo tee -a /etc/apparmor.d/local/fusermount3 && sudo systemctl reload apparmor`, then `cai setup` again"
 )
-RESTART = "stop your Sysbox containers, run `sudo systemctl restart sysbox`, then `cai setup` again"
+# Never a bare `systemctl restart sysbox`: containers that run under it would lose the owners of their files. Setup starts it in the right order.
+RESTART = "run `cai doctor`: it names the containers whose Sysbox ended, and `cai setup -e sysbox_restart_containers=true` mends them"
 # (text as a regular expression, what mends it, where the text is from)
 SYMPTOMS = [
     (r"seccomp.*device or resource busy", SECCOMP, "sysbox-runc, which loads its seccomp notification; microsoft/WSL#9548"),
@@ -32,7 +33,7 @@ SYMPTOMS = [
     ),
     (
         r"unsafe procfs detected",
-        "restart the container; if it stays, Sysbox 0.7.0 or newer is needed: `cai setup`",
+        "run `cai doctor`: it names containers whose Sysbox ended; inside a container, Sysbox 0.7.0 or newer is needed: `cai setup`",
         "runc 1.3.3 and newer inside a container; or a container whose Sysbox was restarted",
     ),
     (
@@ -42,18 +43,18 @@ SYMPTOMS = [
     ),
     (
         r"fusermount3?\b.*(executable file not found|no such file)",
-        "run `sudo apt-get install fuse3 && sudo systemctl restart sysbox`, then `cai setup` again",
+        "run `sudo apt-get install fuse3`, then `cai setup` again",
         "sysbox-fs; nestybox/sysbox#448",
     ),
     (
         r"can'?t be on overlayfs",
-        "put /var/lib/sysbox on ext4, xfs or btrfs, then run `sudo systemctl restart sysbox`",
+        "put /var/lib/sysbox on ext4, xfs or btrfs, then run `cai setup` again",
         "sysbox-mgr at its start",
     ),
     (r"transport endpoint is not connected", RESTART, "the kernel, of a FUSE mount whose sysbox-fs has ended"),
     (
         r"already pre-registered|pre-regist.*initialization error",
-        "remove what a killed sysbox-fs has left: `sudo sh -c 'umount -l /var/lib/sysboxfs/*; systemctl restart sysbox'`, then run `cai setup` again",
+        "run `cai setup` again, which takes off what a killed sysbox-fs has left; `journalctl -u sysbox-fs` says more",
         "sysbox-runc after sysbox-fs was killed",
     ),
     (
@@ -63,23 +64,23 @@ SYMPTOMS = [
     ),
     (
         r"subuid|subgid",
-        "run `grep sysbox /etc/subuid /etc/subgid`: each file needs exactly one line `sysbox:...`; then run `sudo systemctl restart sysbox`",
+        "run `grep sysbox /etc/subuid /etc/subgid`: each file needs exactly one line `sysbox:...`; then run `cai setup` again",
         "sysbox-mgr at its start",
     ),
     (r"no space left on device", "run `df -h /var/lib /run`, make room, then `cai setup` again", "the kernel"),
     (
         r"regist.*with sysbox-mgr",
-        "run `sudo systemctl restart sysbox`; `journalctl -u sysbox-mgr` says why it did not answer",
+        "run `cai setup` again; `journalctl -u sysbox-mgr` says why it did not answer",
         "sysbox-runc without a sysbox-mgr; nestybox/sysbox#41",
     ),
     (
         r"regist.*with sysbox-fs|deadlineexceeded",
-        "run `journalctl -u sysbox-fs` to see its reason, then `sudo systemctl restart sysbox`",
+        "run `journalctl -u sysbox-fs` to see its reason, then `cai setup` again",
         "sysbox-runc with a sysbox-fs that hangs or cannot mount; nestybox/sysbox#266, #279",
     ),
     (r"(unknown or invalid runtime name|unknown runtime specified)", "run `cai setup` again, which adds the runtime", "dockerd"),
 ]
-OTHERWISE = "run `sudo systemctl restart sysbox` and `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
+OTHERWISE = "run `cai setup` again; `journalctl -u sysbox-mgr -u sysbox-fs` says more"
 
 
 def hint_for(*texts, seccomp=lambda: SECCOMP):

@@ -202,3 +202,15 @@ def test_clean_text_cannot_steer_a_terminal(text):
     assert not set(clean(text)) & set(STEERING)
     assert "\n" not in line(text)
     assert clean(clean(text)) == clean(text)
+
+
+def test_a_forced_setup_whose_sysbox_failed_does_not_call_itself_ready():
+    out = output.console(io.StringIO(), force_terminal=False, color_system=None, width=80)
+    report = Report("setup", "wsl2", seconds=65)
+    report.add(events.Finding("isolation", "fail", "A container under sysbox-runc did not start", "`wsl --shutdown`"))
+    output.summary(out, report)
+    text = out.file.getvalue()
+    assert "ready" not in text
+    assert "sysbox-runc" not in text
+    assert "The engine runs, and Sysbox does not" in text
+    assert "docker --context containai-secure run --rm -it ubuntu:24.04" in text

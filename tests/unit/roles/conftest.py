@@ -185,12 +185,13 @@ class Engine:
                 answer = engine.answers.get(self.path)
                 if callable(answer):
                     answer = answer()
+                status, answer = answer if isinstance(answer, tuple) else (404 if answer is None else 200, answer)
                 raw = (
                     answer
                     if isinstance(answer, bytes)
                     else json.dumps({"message": "page not found"} if answer is None else answer).encode()
                 )
-                self.send_response(404 if answer is None else 200)
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(raw)))
                 self.send_header("Connection", "close")
                 self.end_headers()

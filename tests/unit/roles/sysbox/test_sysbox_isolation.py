@@ -119,6 +119,8 @@ NOT_ISOLATED = {
     "no map": (("sysbox-runc", FUSE), "it is not isolated"),
     "seccomp": (("sysbox-runc", "error: loading seccomp notification rules: device or resource busy"), "device or resource busy"),
     "time namespace": (("sysbox-runc", 'error: namespace {"time" ""} does not exist'), "does not exist"),
+    "user namespace": (("sysbox-runc", "error: OCI runtime create failed: failed to unshare user namespace"), "unshare user namespace"),
+    "fusermount": (("sysbox-runc", "error: failed to pre-register with sysbox-fs: Initialization error"), "pre-register"),
     "AppArmor": (("sysbox-runc", "error: fusermount3: mount failed: Permission denied"), "fusermount3"),
 }  # fmt: skip
 
@@ -141,6 +143,7 @@ def test_under_force_it_is_a_warning_with_the_remedy(module: ModuleType, docker:
     assert answer["isolated"] is False
     assert "device or resource busy" in answer.warned
     assert "networkingMode=nat" in answer.warned
+    assert [one["status"] for one in answer["findings"]] == ["fail"]  # so that the end does not say "ready"
 
 
 def test_an_image_that_cannot_be_made(module: ModuleType, docker: Docker) -> None:

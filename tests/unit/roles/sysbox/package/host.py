@@ -40,7 +40,7 @@ while read -r key value; do [ "$key" != Version: ] || printf '%s install ok inst
 SYSTEMCTL = """
 case $1 in
 is-active) [ -e {active} ];;
-restart|start) [ ! -e {stuck} ] || exit 1; : >{active};;
+restart|start) [ ! -e {stuck} ] || exit 1; [ ! -e {slow} ] || {{ rm {slow}; exit 1; }}; : >{active};;
 stop) rm -f {active};;
 esac"""
 
@@ -64,6 +64,7 @@ class Host:
         self.there, self.active, self.broken, self.stuck = (
             folder / name for name in ("there", "active", "broken", "stuck")
         )
+        self.slow = folder / "slow"  # there while a first start fails
         self.half = folder / "half"  # there while fuse3, which came with it, is half unpacked
         self.shadow = folder / "shadow.json"
         places = {
@@ -72,6 +73,7 @@ class Host:
             "active": self.active,
             "broken": self.broken,
             "stuck": self.stuck,
+            "slow": self.slow,
             "kept": self.shadow,
         }
         commands.link("cat", "cp", "rm")
@@ -91,7 +93,7 @@ class Host:
         return self.there.read_text().split()[0] if self.there.exists() else None
 
     def changes(self) -> list[list[str]]:
-        quiet = {"dpkg-query", "dpkg-deb"}
+        quiet = {"dpkg-query", "dpkg-deb", "stat"}
         return [
             call
             for call in self.commands.calls

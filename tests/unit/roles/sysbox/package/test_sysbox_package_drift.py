@@ -10,11 +10,13 @@ from tests.unit.roles.conftest import run_module
 from tests.unit.roles.sysbox.package.host import Host
 
 
-def test_a_drifted_drop_in_is_put_right(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+def test_a_drifted_drop_in_is_put_right(
+    module: ModuleType, host: Host, parameters: dict[str, Any], drop_in: Path
+) -> None:
     run_module(module, **parameters)
-    Path(module.DROP_IN).write_text("[Service]\n")
+    drop_in.write_text("[Service]\n")
     answer = run_module(module, **parameters)
-    assert answer.actions == [("change", module.DROP_IN)]
+    assert answer.actions == [("change", str(drop_in))]
     assert ["systemctl", "daemon-reload"] in host.changes()
     assert host.changes()[-1] == ["systemctl", "restart", "sysbox.service"]
 
@@ -24,6 +26,14 @@ def test_stopped_services_are_started(module: ModuleType, host: Host, parameters
     host.active.unlink()
     answer = run_module(module, **parameters)
     assert answer.actions == [("start", " ".join(module.UNITS))]
+    assert host.active.exists()
+
+
+def test_a_start_that_hangs_is_tried_once_more(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+    run_module(module, **parameters)
+    host.active.unlink()
+    host.slow.touch()
+    assert run_module(module, **parameters)["changed"]
     assert host.active.exists()
 
 

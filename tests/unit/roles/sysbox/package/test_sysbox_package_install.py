@@ -16,17 +16,19 @@ from tests.unit.roles.conftest import run_module
 from tests.unit.roles.sysbox.package.host import Host, package
 
 
-def test_it_is_installed(module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, recorded) -> None:
+def test_it_is_installed(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, recorded, made, drop_in: Path
+) -> None:
     plan = run_module(module, check_mode=True, **parameters)
     assert host.changes() == []
     assert not (tmp_path / "units").exists()
     assert not (tmp_path / "state").exists()
     answer = run_module(module, **parameters)
     assert answer["changed"]
-    assert answer.actions == plan.actions == [("create", module.DROP_IN), ("install", "Sysbox 0.7.1")]
+    assert answer.actions == plan.actions == [*made, ("install", "Sysbox 0.7.1")]
     assert answer["diff"] == plan["diff"]
     assert host.version == "0.7.1.linux"
-    assert Path(module.DROP_IN).read_text().splitlines()[-1] == f"Environment=DOCKER_HOST=unix://{tmp_path}/ours.sock"
+    assert drop_in.read_text().splitlines()[-1] == f"Environment=DOCKER_HOST=unix://{tmp_path}/ours.sock"
     assert recorded()["packages"] == ["fuse3", "sysbox-ce"]
     assert recorded()["installing"] == {}
     assert list(Path(module.DOWNLOADS).iterdir()) == []  # the package is not needed any more

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_sysbox_containers as containers
 from ansible.module_utils import containai_sysbox_deb as deb
-from ansible.module_utils import containai_sysbox_host as sysbox_host
 from ansible.module_utils import containai_sysbox_rules as rules
 
 from tests.unit.roles.conftest import run_module
@@ -99,24 +98,27 @@ def test_live_containers_stop_a_repair(
     assert host.changes() == []
 
 
-def test_live_containers_do_not_stop_who_says_so(
-    module: ModuleType, host: Host, parameters: dict[str, Any], engine
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_an_engine_that_gives_no_answer_is_not_an_empty_one(
+    module: ModuleType, host: Host, parameters: dict[str, Any], engine, check_mode: bool
 ) -> None:
     host.has("0.7.0")
-    parameters["socket"] = engine(LIVE).path
-    run_module(module, restart_containers=True, **parameters)
-    assert host.version == "0.7.1.linux"
+    parameters["socket"] = engine({"/containers/json": (500, {"message": "out of memory"})}).path
+    answer = run_module(module, restart_containers=True, check_mode=check_mode, **parameters)
+    assert answer["failure"] == "precondition"
+    assert "does not answer" in answer["msg"]
+    assert host.changes() == []
 
 
-def test_live_containers_do_not_stop_a_run_that_has_nothing_to_replace(
-    module: ModuleType, host: Host, parameters: dict[str, Any], engine
+def test_containers_of_an_engine_that_is_not_known_stop_an_upgrade(
+    module: ModuleType, host: Host, parameters: dict[str, Any], mounts, needs_root: None
 ) -> None:
-    parameters["socket"] = engine(LIVE).path
-    run_module(module, **parameters)
-    Path(module.DROP_IN).write_text("")
-    calls = len(host.changes())
-    assert run_module(module, **parameters)["changed"]
-    assert ["systemctl", "restart", "sysbox.service"] not in host.changes()[calls:]  # it would break them
+    host.has("0.7.0")
+    mounts("c0ffee")
+    answer = run_module(module, restart_containers=True, **parameters)
+    assert answer["failure"] == "precondition"
+    assert "c0ffee" in answer["msg"]
+    assert host.changes() == []
 
 
 def test_a_dry_run_without_the_right_to_ask_goes_on(
@@ -128,5 +130,5 @@ def test_a_dry_run_without_the_right_to_ask_goes_on(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(sysbox_host, "ask", refuse)  # root may ask any socket, so the kernel does not refuse it here
+    monkeypatch.setattr(containers, "listed", refuse)  # root may ask any socket, so the kernel does not refuse it here
     assert ("change", "Sysbox 0.7.1 (upgrade of 0.7.0)") in run_module(module, check_mode=True, **parameters).actions
