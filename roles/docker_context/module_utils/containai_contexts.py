@@ -9,6 +9,8 @@ import pwd
 import shutil
 import subprocess
 
+from ansible.module_utils.containai_docker_cli import find
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin"
 PROGRAMS = ("docker", "docker.containai")  # the second: the package's CLI, set aside where Docker Desktop has the name
 PARTS = ("meta", "tls")
@@ -104,7 +106,7 @@ class Contexts:
                 continue
 
     def docker(self, *argv):
-        program = next(filter(None, (shutil.which(name, path=PATH) for name in ([self.program] if self.program else PROGRAMS))), None)
+        program = shutil.which(self.program, path=PATH) if self.program else find(PROGRAMS, PATH)
         if program is None:
             get = "brew install docker" if os.uname().sysname == "Darwin" else "sudo apt-get install docker-cli"
             raise Failure("There is no docker CLI, which keeps the contexts.", f"run `{get}` (or start Docker Desktop), then try again")

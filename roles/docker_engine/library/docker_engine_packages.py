@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import time
 
-from ansible.module_utils import containai_apt
+from ansible.module_utils import containai_apt, containai_apt_plan
 from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_docker_cli import find
 from ansible.module_utils.containai_docker_repository import Failure
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_masks import masked
@@ -23,6 +24,7 @@ module: docker_engine_packages
 short_description: Make sure that dockerd, containerd, a docker CLI and the network tools are installed
 description:
   - Packages that are there stay at their version, and their services as they are.
+  - apt is asked first, in check mode too, what it would remove or downgrade; anything that is not in I(allow_removal) is refused.
   - A C(docker.service), C(docker.socket) or C(containerd.service) that was not there before is neither started nor enabled.
   - C(/usr/bin/docker) stays what it is where no package owns it (Docker Desktop's WSL integration makes it a symbolic link); the package's program
     is then diverted to C(/usr/bin/docker.containai).
@@ -35,6 +37,7 @@ options:
   apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
   apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
+  allow_removal: {type: list, elements: str, default: [], description: Packages that apt may remove or downgrade where they conflict with the new ones.}
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which apt's progress is told.}
 attributes:
@@ -57,6 +60,7 @@ TOOLS = {"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux"}
 ENGINE = {"docker": ["docker-ce", "docker-ce-cli", "containerd.io"], "distro": ["docker.io"]}
 # Debian 13 and newer have the CLI in a package of its own, which docker.io only recommends.
 CLI = {"docker": "docker-ce-cli", "distro": "docker-cli"}
+OTHER_SOURCE = {"docker": "`cai setup -e docker_engine_source=docker`", "distro": "`cai setup -e docker_engine_source=distro`"}
 SERVICES = ("docker.service", "docker.socket", "containerd.service")
 DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
@@ -75,7 +79,8 @@ def tail(result, lines=6):
 
 
 def apt(params, *arguments):
-    return followed(run, ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *arguments], params["progress"])
+    words = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *containai_apt_plan.OPTIONS, *arguments]
+    return followed(run, words, params["progress"])
 
 
 def missing_packages(source, expected=False):
@@ -90,7 +95,7 @@ def missing_packages(source, expected=False):
 
 def cli_works():
     """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
-    return bool(shutil.which("docker", path=PATH)) or os.path.islink(DOCKER)
+    return bool(find(["docker"], PATH)) or (os.path.islink(DOCKER) and not os.path.exists(DOCKER))
 
 
 def will_be_available(module):
@@ -114,20 +119,71 @@ def unit_known(name):
     return any(os.path.lexists(os.path.join(folder, name)) for folder in UNITS)
 
 
+INSTALL = ("install", "--no-install-recommends", "--no-upgrade")
+
+
+def refuse_losses(packages, params, planned):
+    """Refuse a transaction that would remove or downgrade what is on the host; return whether it would do so with permission."""
+    lost = containai_apt_plan.losses(run, [*INSTALL, *packages])
+    if lost is None and planned:
+        lost = containai_apt_plan.expected(run, packages)
+    found = containai_apt_plan.unwanted(lost or [], params["allow_removal"])
+    if found:
+        what, option = found
+        instead = another_source(packages, params)
+        raise Failure(
+            f"apt would {what} to install {' '.join(packages)}, which conflicts with it. Nothing was changed.",
+            f"{f'keep it with {instead}, or ' if instead else ''}let it go with `cai setup` and {option}",
+            "precondition",
+        )
+    return [loss.name for loss in lost or []]
+
+
+def another_source(packages, params):
+    """Return the command that installs from the other source if that takes nothing from the host."""
+    other = "distro" if params["source"] == "docker" else "docker"
+    wanted = [*(name for name in packages if name not in (*ENGINE[params["source"]], CLI[params["source"]])), *ENGINE[other]]
+    if not set(packages) & set(ENGINE[params["source"]]):  # only the CLI is missing
+        return ""
+    if other == "distro" and not cli_works() and available(CLI["distro"]):
+        wanted.append(CLI["distro"])
+    lost = containai_apt_plan.losses(run, [*INSTALL, *wanted])
+    if lost is None:
+        lost = containai_apt_plan.expected(run, wanted)
+    return "" if lost else OTHER_SOURCE[other]
+
+
 def install(packages, record, params):
     """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
     # After a killed run this is what that one found: its services still have to be put to rest.
-    quiet = record.watch("docker", quiet=[name for name in SERVICES if params["dedicated"] and not unit_known(name)])["quiet"]
+    began = record.data.get("installing", {}).get("docker", {})
+    quiet = began.get("quiet", [name for name in SERVICES if params["dedicated"] and not unit_known(name)])
+    with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
+        run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
+        updated = update(params)
+        packages = [*packages, *(name for name in missing_packages(params["source"]) if name not in packages)]
+        try:
+            going = refuse_losses(packages, params, planned=False)
+        except Failure:
+            repository.give_back(record)
+            raise
+        prepare(record, quiet, going)
+        apt_install(packages, record, params, updated, going)
+    rest(quiet)
+    record.settle("docker")
+    return packages
+
+
+def prepare(record, quiet, going):
+    """Note what is about to change, and keep a docker program that no package owns."""
+    record.watch("docker", quiet=quiet)
+    for name in going:
+        record.note("removed", name)
     if unowned_cli() and DIVERTED not in record.data.get("diversions", []):
         record.note("diversions", DIVERTED)
     record.save()
     if DIVERTED in record.data.get("diversions", []):
         run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", DOCKER])
-    with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
-        installed = apt_install(packages, record, params)
-    rest(quiet)
-    record.settle("docker")
-    return installed
 
 
 def rest(services):
@@ -146,12 +202,10 @@ def update(params):
         time.sleep(1)
 
 
-def apt_install(packages, record, params):
-    """Install the packages, and what only the new lists know of; return them all."""
-    run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    updated = update(params)
-    packages = [*packages, *(name for name in missing_packages(params["source"]) if name not in packages)]
-    result = apt(params, "install", "--yes", "--no-install-recommends", "--no-upgrade", "-o", "Dpkg::Options::=--force-confold", *packages)
+def apt_install(packages, record, params, updated, going):
+    """Install the packages; remove none but those that are allowed to go."""
+    keep = [] if going else ["--no-remove"]
+    result = apt(params, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if updated.returncode == 0 else f"{tail(updated)}\n{tail(result)}"
         held = containai_apt.holder()
@@ -159,7 +213,6 @@ def apt_install(packages, record, params):
         if updated.returncode != 0 and repository.give_back(record) and not held:
             hint += "; where it is Docker's repository that fails: `cai setup -e docker_engine_source=distro`"
         raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", hint)
-    return packages
 
 
 def converge(module):
@@ -167,6 +220,8 @@ def converge(module):
     record = Record()
     unfinished = record.unsettled("docker")
     packages = missing_packages(params["source"], will_be_available(module))
+    if packages:
+        refuse_losses(packages, params, planned=True)
     need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))
     files = repository.files(params, module.check_mode) if need_repository else {}
     stale = {path: data for path, data in files.items() if read(path) != data}
@@ -209,6 +264,7 @@ def main():
             "host": {"type": "dict", "required": True},
             "dedicated": {"type": "bool", "default": True},
             "apt_wait": {"type": "int", "default": 300},
+            "allow_removal": {"type": "list", "elements": "str", "default": []},
             "apt_url": {"type": "str"},
             "apt_key_url": {"type": "str", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "no_log": False},

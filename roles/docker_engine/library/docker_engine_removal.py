@@ -11,6 +11,7 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_brought import Brought, Failure, reload, run
 from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark, take_away
+from ansible.module_utils.containai_docker_repository import KEYRING, SOURCES
 from ansible.module_utils.containai_lock import hold
 from ansible.module_utils.containai_lock import remove as remove_lock
 from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
@@ -41,6 +42,7 @@ actions: {type: list, elements: dict, returned: always, description: what was do
 notes: {type: list, elements: str, returned: always, description: what was left and why}
 """
 
+OPT = "/opt/containerd"
 OPEN = 0o755  # as the top of a new file system is
 
 
@@ -124,17 +126,21 @@ class Removal:
                 if os.path.isdir(data_root) and os.listdir(data_root):
                     self.notes.append(f"Not all of {data_root} could be removed (`ls -la {shlex.quote(data_root)}` shows what is left): {rm}.")
 
-    def remove_folders(self):
+    def remove_folders(self, kept):
         for path in self.record.data.get("folders", []):
-            if not self.dry and os.path.lexists(path):
+            if not self.dry and os.path.lexists(path) and not path.startswith(kept or ("\0",)):
                 self.remove_folder(path)
 
     @staticmethod
     def remove_folder(path):
-        """What Sysbox and containerd keep for themselves goes whole; any other folder only when it is empty: it may be in use by now."""
+        """What Sysbox keeps for itself goes whole; any other folder only without a file in it: it may be in use by now."""
         if os.path.isfile(path):
             os.unlink(path)
-        elif path.startswith(("/var/lib/sysbox", "/run/sysbox", "/opt/containerd")):
+        elif path == OPT:  # containerd makes empty folders there; others put their programs into them
+            for folder, _, files in os.walk(path, topdown=False):
+                if not files and not os.listdir(folder):
+                    os.rmdir(folder)
+        elif path.startswith(("/var/lib/sysbox", "/run/sysbox")):
             for mounted in sorted(mounts_below(path), reverse=True):  # what a killed sysbox-fs left
                 run("umount", "--lazy", mounted)
             shutil.rmtree(path, ignore_errors=True)
@@ -163,13 +169,17 @@ def main():
     try:
         removal.load()
         data_roots = removal.data_roots()
-        for path, entry in sorted(removal.record.data.get("files", {}).items()):
-            if path != module.params["daemon_json"]:
-                removal.give_back_file(path, entry)
-        Brought(removal.record, removal.did, removal.notes, removal.dry, module.params["apt_wait"]).remove()
+        files = removal.record.data.get("files", {})
+        for path in sorted({*files} - {module.params["daemon_json"], SOURCES, KEYRING}):
+            removal.give_back_file(path, files[path])
+        brought = Brought(removal.record, removal.did, removal.notes, removal.dry, module.params["apt_wait"])
+        brought.remove()
+        for path in (SOURCES, KEYRING):
+            if path in files and not brought.keeps_repository:
+                removal.give_back_file(path, files[path])
         for data_root in data_roots:
             removal.remove_data(data_root)
-        removal.remove_folders()
+        removal.remove_folders(brought.use.folders)
         if not removal.dry:
             reload()
         removal.forget()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
-from ansible.module_utils import containai_apt
+from ansible.module_utils import containai_apt, containai_apt_plan
+from ansible.module_utils.containai_in_use import InUse
 from ansible.module_utils.containai_masks import masked
 from ansible.module_utils.containai_secrets import mask
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
-DOCKER = {"docker.io", "docker-cli", "docker-ce", "docker-ce-cli", "containerd", "containerd.io", "runc", "tini", "iptables"}
+# Packages of Docker's own repository: while one stays, so do the repository and its key.
+OF_REPOSITORY = {"docker-ce", "docker-ce-cli", "containerd.io"}
 
 # Debian's docker.io, when purged, empties /var/lib/docker and unmounts whatever begins with that path: our data root, and all of a Docker that somebody
 # has begun to use since. So the purge sees an empty folder there, in a mount namespace of its own.
@@ -44,6 +47,7 @@ class Brought:
 
     def __init__(self, record, did, notes, dry, wait):
         self.record, self.did, self.notes, self.dry, self.wait = record, did, notes, dry, wait
+        self.use, self.kept = None, set()
 
     def remove(self):
         """Of a setup that was cut off in the middle of apt as well: the record says what was there before it."""
@@ -53,45 +57,70 @@ class Brought:
                 # What a killed run has left, or is still doing, is in dpkg's journal alone, and apt would plan with what was there before.
                 containai_apt.quiet(self.wait)
                 run("dpkg", "--configure", "-a")  # without anything to mend it does nothing
+            self.use = InUse()  # a service that a cut-off setup left enabled is masked here, and not in use
             self.record.count_cut_off()
             self.remove_packages()
         self.remove_accounts()
 
     def remove_packages(self):
         present = set(run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
-        ours = sorted(set(self.record.data.get("packages", [])) & present - {SYSBOX})
-        if run("systemctl", "is-enabled", "docker.service").stdout.strip() == "enabled" or run("systemctl", "is-active", "docker.service").returncode == 0:
-            if set(ours) & DOCKER:
-                self.notes.append("docker.service is in use by now, so Docker's packages stay.")
-            ours = [name for name in ours if name not in DOCKER]
+        brought = set(self.record.data.get("packages", [])) & present - {SYSBOX}
+        ours = sorted(brought - self.use.packages)
+        if brought & self.use.packages:
+            self.notes.append(f"{', '.join(self.use.units)} is in use by now, so its packages, its folders and its group stay.")
+        ours = self.without_needed(ours)
+        self.kept = brought - set(ours)
+        if ours:
+            self.did("remove", f"packages: {' '.join(ours)}")
+        if ours and not self.dry:
+            self.purge(ours)
+        self.remove_diversions()
+        gone = [name for name in self.record.data.get("removed", []) if name not in present]
+        if gone:
+            self.notes.append(f"{', '.join(gone)} made room for Docker's packages, as you allowed: `sudo apt-get install {' '.join(gone)}` brings it back.")
+
+    def without_needed(self, ours):
+        """Return those of the packages with which no others go."""
         while ours:
-            plan = run("apt-get", "--simulate", "purge", *ours).stdout
-            going = {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))}
+            # Of a package whose installation was cut off apt may say nothing; it is made whole before it is removed.
+            going = self.going(*ours)
             gone_by_then = {SYSBOX} if self.dry and SYSBOX in self.record.data.get("packages", []) else set()
             others = sorted(going - set(ours) - gone_by_then)
             if not others:
                 break
-            needed = [name for name in ours if set(others) & self.dependents(name, others)]
+            needed = [name for name in ours if set(others) & self.going(name)]
             self.notes.append(f"{', '.join(needed or ours)} stays: {', '.join(others)} needs it by now.")
             ours = [name for name in ours if name not in needed] if needed else []
-        if ours:
-            self.did("remove", f"packages: {' '.join(ours)}")
-        if ours and not self.dry:
-            containai_apt.unpack_anew(sheltered, ours)
-            result = sheltered(["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={self.wait}", "purge", "--yes", *ours])
-            if result.returncode != 0:
-                lines = mask("\n".join(result.stderr.strip().splitlines()[-4:]))
-                held = containai_apt.holder()
-                hint = containai_apt.hint(held, lines) if held else "run `sudo dpkg --configure -a`, then `cai uninstall` again"
-                raise Failure(f"apt could not remove {' '.join(ours)}{held}:\n{lines}", hint)
+        return ours
+
+    def purge(self, ours):
+        containai_apt.unpack_anew(sheltered, ours)
+        others = sorted(self.going(*ours) - set(ours))
+        if others:
+            raise Failure(f"apt would remove {', '.join(others)} with {' '.join(ours)}.", "run `sudo dpkg --configure -a`, then `cai uninstall` again")
+        options = ["-o", f"DPkg::Lock::Timeout={self.wait}", *containai_apt_plan.OPTIONS]
+        result = sheltered(["apt-get", "-qq", *options, "purge", "--yes", *ours])
+        if result.returncode != 0:
+            lines = mask("\n".join(result.stderr.strip().splitlines()[-4:]))
+            held = containai_apt.holder()
+            hint = containai_apt.hint(held, lines) if held else "run `sudo dpkg --configure -a`, then `cai uninstall` again"
+            raise Failure(f"apt could not remove {' '.join(ours)}{held}:\n{lines}", hint)
+
+    def going(self, *names):
+        """Return the packages that a purge of these takes with it, as apt plans it."""
+        planned = containai_apt_plan.simulated(lambda argv: run(*argv), ["purge", *names])
+        return {name for verb, name, _, _ in planned or [] if verb != "Inst"}
+
+    def remove_diversions(self):
+        """Remove a diversion whose package is gone. While it stays, the diversion keeps the docker program that no package owns."""
         for diverted in self.record.data.get("diversions", []):
-            if not self.dry:
+            if not self.dry and not os.path.lexists(diverted):
                 run("dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker")
 
-    def dependents(self, name, others):
-        """Which of `others` go when `name` alone is removed."""
-        plan = run("apt-get", "--simulate", "purge", name).stdout
-        return {line.split()[1].split(":")[0] for line in plan.splitlines() if line.startswith(("Remv ", "Purg "))} & set(others)
+    @property
+    def keeps_repository(self):
+        """Whether a package of Docker's repository stays."""
+        return bool(self.kept & OF_REPOSITORY)
 
     def remove_accounts(self):
         for group, user in self.record.data.get("members", []):
@@ -103,7 +132,7 @@ class Brought:
                 self.did("remove", f"user {user}")
                 if not self.dry:
                     run("userdel", user)
-        for group in self.record.data.get("groups", []):
+        for group in sorted(set(self.record.data.get("groups", [])) - self.use.groups):
             if group in self.record.data.get("users", []) and self.dry:
                 continue  # goes with its user
             if run("getent", "group", group).returncode == 0:

@@ -15,6 +15,7 @@ from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
     Failure,
     check_deb,
+    check_losses,
     fetch,
     install,
     installed,
@@ -50,6 +51,7 @@ options:
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
+  allow_removal: {type: list, elements: str, default: [], description: Packages that apt may remove or downgrade for it.}
   downgrade: {type: bool, default: false, description: Replace a newer version too.}
   restart_containers: {type: bool, default: false, description: Stop Sysbox containers where they would break or are broken; M(sysbox_containers) starts them.}
   data_roots: {type: list, elements: path, default: [], description: Folders of the engine's data in which owners are put right.}
@@ -98,6 +100,7 @@ def preflight(module):
     check_step(params, current, step)
     if step:
         check_file(params["source"])
+        check_losses(params["allow_removal"])
 
 
 class State:
@@ -187,7 +190,7 @@ def replace(params, step, deb):
     record = Record()
     if step == "install":
         record.watch("sysbox")
-    install(deb, params["progress"], params["apt_wait"])
+    install(deb, params["progress"], params["apt_wait"], params["allow_removal"])
     os.unlink(deb)
     if record.unsettled("sysbox"):
         record.settle("sysbox")
@@ -247,6 +250,7 @@ def main():
             "proxy": {"type": "str", "default": "", "no_log": True},
             "progress": {"type": "str", "default": ""},
             "apt_wait": {"type": "int", "default": 300},
+            "allow_removal": {"type": "list", "elements": "str", "default": []},
             "downgrade": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
             "data_roots": {"type": "list", "elements": "path", "default": []},

@@ -15,7 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from ansible.module_utils import containai_apt
+from ansible.module_utils import containai_apt, containai_apt_plan
 from ansible.module_utils.containai_progress import followed, size, tell
 from ansible.module_utils.containai_proxy import through
 from ansible.module_utils.containai_secrets import mask
@@ -181,23 +181,29 @@ def in_shadow(argv, **more):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def install(deb, progress="", wait=300):
+# fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
+NEEDS = ("fuse3", "kmod")
+INSTALL = ("install", "--no-install-recommends", "--allow-downgrades", "--reinstall")
+
+
+def check_losses(allowed, *deb):
+    """Refuse a transaction that would remove or downgrade anything but Sysbox itself; return what goes with permission."""
+    lost = [loss for loss in containai_apt_plan.losses(run, [*INSTALL, *NEEDS, *deb]) or [] if loss.name != PACKAGE]
+    found = containai_apt_plan.unwanted(lost, allowed)
+    if found:
+        what, option = found
+        needs = " ".join(NEEDS)
+        raise Failure(
+            f"apt would {what} to install {needs}, which Sysbox needs. Nothing was changed.", f"let it go with `cai setup` and {option}", "precondition"
+        )
+    return [loss.name for loss in lost]
+
+
+def install(deb, progress="", wait=300, allowed=()):
     """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
-    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}"]
-    # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
-    argv = [
-        *apt,
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "--allow-downgrades",
-        "--reinstall",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        "fuse3",
-        "kmod",
-        deb,
-    ]
+    keep = [] if check_losses(allowed, deb) else ["--no-remove"]
+    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *containai_apt_plan.OPTIONS]
+    argv = [*apt, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *NEEDS, deb]
     result = followed(in_shadow, argv, progress)
     if result.returncode == 0:
         return
@@ -222,7 +228,12 @@ def purge(wait, folder, brought):
     in_shadow(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
     containai_apt.unpack_anew(in_shadow, [PACKAGE], os.path.join(folder, "{}-*.deb"))
     containai_apt.unpack_anew(in_shadow, [name for name in brought if name != PACKAGE])
-    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", "purge", "--yes", PACKAGE]
+    others = sorted({name for verb, name, _, _ in containai_apt_plan.simulated(run, ["purge", PACKAGE]) or [] if verb != "Inst"} - {PACKAGE, *brought})
+    if others:
+        raise Failure(
+            f"Sysbox stays: apt would remove {', '.join(others)} with it.", f"run `sudo apt-get purge {' '.join(others)}` if they are not needed", "failed"
+        )
+    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *containai_apt_plan.OPTIONS, "purge", "--yes", PACKAGE]
     said = in_shadow(command)
     # Of a package whose removal was cut off apt removes the files alone, whatever it is told; a second time the settings too.
     return in_shadow(command) if installed()[0] is None and remains() else said

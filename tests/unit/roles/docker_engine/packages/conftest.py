@@ -27,6 +27,7 @@ def module(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         containai_docker_repository, "SOURCES", str(tmp_path / "sources.list.d" / "containai-docker.sources")
     )
+    commands.add("apt-get", "exit 0")
     return loaded
 
 
@@ -44,15 +45,22 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
     commands.link("cat", "touch", "chmod", "ls", "grep", "rm")
     commands.add(
         "dpkg-query",
-        f'case "$1" in --search) [ -e {tmp_path}/owned ];; *) while read -r name; do echo "ii $name"; done <{packages};; esac',
+        f"""case "$*" in
+--search*) [ -e {tmp_path}/owned ]; exit;;
+*Conflicts*) [ ! -e {tmp_path}/relations ] || cat {tmp_path}/relations; exit;;
+esac
+while read -r name; do echo "ii $name"; done <{packages}""",
     )
     commands.add("apt-cache", 'echo "Package: docker-cli"; echo')
-    commands.add("dpkg", "exit 0")
+    commands.add("dpkg", '[ "$1" != --compare-versions ] || [ "$2" = 1.0 ]')
     commands.add("dpkg-divert", "exit 0")
     commands.add("systemctl", "exit 0")
     commands.add(
         "apt-get",
-        f"""case " $* " in *" update "*)
+        f"""case " $* " in *" --simulate "*)
+  for word; do [ -e {tmp_path}/simulated-$word ] && {{ cat {tmp_path}/simulated-$word; }}; done
+  [ -e {tmp_path}/unplannable ] && exit 100; exit 0;;
+*" update "*)
   [ -e {tmp_path}/locked ] && {{ rm {tmp_path}/locked; echo "E: Could not get lock {tmp_path}/lists/lock." >&2; exit 100; }}
   [ -e {tmp_path}/unreadable ] && {{ echo "E: The list of sources could not be read." >&2; exit 100; }}
   : >{tmp_path}/updated; exit 0;;

@@ -18,7 +18,7 @@ def distro(module: ModuleType, check: bool = False, **more: Any) -> Any:
 
 def installs(commands: Commands) -> list[list[str]]:
     """The packages named in each apt-get install."""
-    calls = [call for call in commands.of("apt-get") if "install" in call]
+    calls = [call for call in commands.of("apt-get") if "install" in call and "--simulate" not in call]
     return [
         [word for word in call[call.index("install") + 1 :] if not word.startswith("-") and "::" not in word]
         for call in calls

@@ -106,7 +106,7 @@ def test_a_source_with_another_key_is_refused(
     assert answer["failure"] == "precondition"
     assert str(path) in answer["msg"]
     assert "`cai setup -e docker_engine_source=distro`" in answer["hint"]
-    assert commands.of("apt-get") == []
+    assert [call for call in commands.of("apt-get") if "--simulate" not in call] == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_no_key_where_it_should_be_is_said(module: ModuleType, host: Path, tmp_p
     answer = docker(module, f"file://{tmp_path}/none.gpg", "0" * 40)
     assert "none.gpg" in answer["msg"]
     assert "docker_engine_apt_key_url" in answer["hint"]
-    assert commands.of("apt-get") == []
+    assert [call for call in commands.of("apt-get") if "--simulate" not in call] == []
 
 
 class Rude(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils import containai_apt
 from ansible.module_utils.containai_brought import SHELTERED
 
-from tests.unit.roles.docker_engine.removal.host import Host, note, remove
+from tests.unit.roles.docker_engine.removal.host import Host, made, note, remove
 
 
 def test_our_packages_go(module: ModuleType, host: Host) -> None:
@@ -57,12 +57,78 @@ def test_the_shelter_is_real(module: ModuleType, tmp_path: Path, needs_root: Non
     assert (beside / "precious").exists()
 
 
-def test_docker_stays_where_it_is_in_use_by_now(module: ModuleType, host: Host) -> None:
-    note(packages=["docker.io", "fuse3"])
-    host.commands.add("systemctl", "case $1 in is-enabled) echo enabled;; esac")
+@pytest.mark.parametrize(
+    ("unit", "enabled", "active", "stays"),
+    [
+        ("docker.service", "enabled", "inactive", {"docker.io", "containerd"}),
+        ("docker.service", "disabled", "active", {"docker.io", "containerd"}),
+        ("docker.socket", "enabled", "active", {"docker.io", "containerd"}),
+        ("containerd.service", "enabled", "active", {"containerd"}),
+        ("docker.service", "disabled", "inactive", set()),
+        ("docker.service", "disabled", "failed", set()),
+    ],
+)
+def test_a_docker_that_is_in_use_stays_whole(
+    module: ModuleType, host: Host, unit: str, enabled: str, active: str, stays: set[str], tmp_path: Path
+) -> None:
+    """Its packages, its group, its diversion, its folders."""
+    host.packages.write_text("libc6\ndocker.io\ncontainerd\nfuse3\n")
+    note(packages=["docker.io", "containerd", "fuse3"], groups=["docker", "containai"])
+    host.unit(unit, enabled, active)
     answer = remove(module, host)
-    assert ("remove", "packages: fuse3") in answer.actions
-    assert any("docker.service is in use" in line for line in answer["notes"])
+    (line,) = (what for verb, what in answer.actions if what.startswith("packages: "))
+    assert set(line.split()[1:]) == {"docker.io", "containerd", "fuse3"} - stays
+    removed = {call[-1] for call in host.changes() if call[0] == "groupdel"}
+    assert removed == {"containai"} | ({"docker"} if "docker.io" not in stays else set())
+    assert any(f"{unit} is in use by now" in text for text in answer["notes"]) is bool(stays)
+
+
+def test_a_diversion_stays_while_its_package_does(module: ModuleType, host: Host, tmp_path: Path) -> None:
+    diverted = tmp_path / "docker.containai"
+    diverted.touch()
+    note(packages=["docker.io"], diversions=[str(diverted)])
+    host.unit("docker.service", "enabled", "active")
+    remove(module, host)
+    assert [call for call in host.changes() if call[0] == "dpkg-divert"] == []
+    diverted.unlink()
+    note(packages=["docker.io"], diversions=[str(diverted)])
+    remove(module, host)
+    assert [call for call in host.changes() if call[0] == "dpkg-divert"] != []
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_dockers_repository_stays_with_its_packages(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    files = [tmp_path / "apt" / name for name in ("docker.sources", "docker.gpg")]
+    for name, path in zip(("SOURCES", "KEYRING"), files, strict=True):
+        monkeypatch.setattr(module, name, str(path))
+        made(path, None, b"ours")
+    host.packages.write_text("docker-ce\n")
+    note(packages=["docker-ce"])
+    host.unit("docker.service", "enabled" if stays else "disabled", "inactive")
+    remove(module, host)
+    assert [path.exists() for path in files] == [stays, stays]
+
+
+def test_what_lies_in_opt_containerd_stays(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """containerd makes empty folders there; a program in one of them is somebody's."""
+    used = tmp_path / "opt" / "containerd"
+    for name in ("bin", "lib"):
+        (used / name).mkdir(parents=True)
+    (used / "bin" / "shim").touch()
+    monkeypatch.setattr(module, "OPT", str(used))
+    module.Removal.remove_folder(str(used))
+    assert sorted(path.name for path in used.rglob("*")) == ["bin", "shim"]
+    (used / "bin" / "shim").unlink()
+    module.Removal.remove_folder(str(used))
+    assert not used.exists()
+
+
+def test_what_was_allowed_to_go_is_named(module: ModuleType, host: Host) -> None:
+    note(packages=["docker.io"], removed=["podman-docker", "libc6"])
+    (text,) = (text for text in remove(module, host)["notes"] if "podman-docker" in text)
+    assert "`sudo apt-get install podman-docker`" in text
 
 
 def test_apts_refusal_keeps_the_record(module: ModuleType, host: Host, state: Path) -> None:

@@ -26,6 +26,7 @@ UNSHARE = (
 )
 APT = """
 case " $* " in
+*" --simulate "*) [ ! -e {lost} ] || cat {lost}; exit 0;;
 *" update "*) exit 0;;
 *" purge "*) [ ! -e {half} ] || {{ echo "dpkg: error processing package fuse3 (--configure)" >&2; exit 100; }}
     read -r version status <{there}
@@ -70,6 +71,7 @@ class Host:
         places = {
             "there": self.there,
             "half": self.half,
+            "lost": folder / "lost",
             "active": self.active,
             "broken": self.broken,
             "stuck": self.stuck,
@@ -97,5 +99,5 @@ class Host:
         return [
             call
             for call in self.commands.calls
-            if call[0] not in quiet and call[1] not in ("--compare-versions", "is-active")
+            if call[0] not in quiet and "--simulate" not in call and call[1] not in ("--compare-versions", "is-active")
         ]

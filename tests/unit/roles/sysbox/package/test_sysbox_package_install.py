@@ -187,3 +187,25 @@ def test_a_package_in_a_folder_that_only_root_may_enter_is_left_to_root(monkeypa
 
     monkeypatch.setattr(rules.os, "stat", refuse)  # root may look everywhere
     rules.check_file("/root/sysbox.deb")
+
+
+@pytest.mark.parametrize("how", [{"preflight": True}, {}], ids=str)
+def test_a_package_that_would_go_for_sysbox_is_named(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, how: dict[str, bool]
+) -> None:
+    (tmp_path / "lost").write_text("Remv fuse [2.9.9]\nInst fuse3 (3.10 Ubuntu:22.04/jammy [amd64])\n")
+    answer = run_module(module, **parameters, **how)
+    assert answer["failure"] == "precondition"
+    assert "remove fuse 2.9.9" in answer["msg"]
+    assert host.version is None
+    assert run_module(module, **parameters, **how, allow_removal=["fuse"]).get("failed") is None
+
+
+def test_sysbox_is_not_removed_with_what_others_brought(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(module, **parameters)
+    (tmp_path / "lost").write_text("Purg my-agents [1.0]\nPurg sysbox-ce [0.7.1]\n")
+    answer = run_module(module, state="absent", **parameters)
+    assert "apt would remove my-agents with it" in answer["msg"]
+    assert host.version == "0.7.1.linux"

@@ -1,0 +1,57 @@
+"""apt removes nothing that setup did not bring; a Docker that is in use by the time of the uninstall stays whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.box import Box
+
+
+@pytest.fixture(scope="module")
+def podman(hosts) -> Box:
+    return hosts("podman", "trixie", "none", "linux", "podman")
+
+
+@pytest.fixture(scope="module")
+def docker(hosts) -> Box:
+    return hosts("kept-docker", "noble", "none", "linux", "plain")
+
+
+def packages(box: Box) -> str:
+    return box.sh("dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'")
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ()], ids=["plan", "run"])
+def test_podmans_docker_is_not_removed(podman: Box, options: tuple[str, ...]) -> None:
+    before = packages(podman)
+    done = podman.cai("setup", *options).expect(3, "apt would remove podman-docker", "docker_engine_allow_removal")
+    print(done.text)
+    assert packages(podman) == before
+    assert not podman.ok("ls /var/lib/containai/record.json /etc/systemd/system/containai-docker.service")
+
+
+def test_it_goes_where_that_is_allowed_and_uninstall_says_how_it_comes_back(podman: Box) -> None:
+    podman.sh(
+        "systemctl enable --now podman.socket"
+    )  # /run/docker.sock leads to it, and Podman invents an ID for each answer
+    podman.setup("-e", 'docker_engine_allow_removal=["podman-docker"]')
+    assert not podman.ok("dpkg-query -W -f '${db:Status-Abbrev}' podman-docker | grep -q ^ii")
+    assert podman.ok("dpkg-query -W podman")
+    podman.cai("uninstall", "--yes", "--purge").expect(0, "apt-get install podman-docker")
+
+
+def test_a_docker_that_is_used_by_now_stays_whole(docker: Box) -> None:
+    docker.setup()
+    assert docker.sh("getent group docker")
+    docker.sh(
+        "systemctl enable --now docker; touch /opt/containerd/bin/mine 2>/dev/null || { mkdir -p /opt/containerd/bin; touch /opt/containerd/bin/mine; }"
+    )
+    plan = docker.cai("uninstall", "--dry-run").expect(0, "docker.service").text
+    done = docker.cai("uninstall", "--yes", "--purge").expect(0, "is in use by now").text
+    print(plan, done, sep="\n")
+    assert docker.ok("getent group docker"), "its socket's group is gone"
+    assert docker.sh("stat -Lc %G /run/docker.sock") == "docker"
+    assert docker.ok("test -e /opt/containerd/bin/mine")
+    docker.sh("systemctl restart docker && docker info >/dev/null && docker load -q -i /opt/images/user-image.tar")
+    assert "works" in docker.sh("docker run --rm --network none cai-test-image:1 echo works")
+    assert not docker.ok("getent group containai || test -e /var/lib/containai")
