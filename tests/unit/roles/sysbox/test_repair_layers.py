@@ -14,14 +14,14 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.roles.conftest import ROLES
+from tests.unit.roles.conftest import ROLES, Commands
 
 FIRST = 231072
 SYSBOX, PLAIN, IMAGE = "a" * 64, "b" * 64, "c" * 64
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def program(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     path = str(ROLES / "sysbox/files/repair-layers")
     loader = importlib.machinery.SourceFileLoader("repair_layers", path)
     spec = importlib.util.spec_from_loader("repair_layers", loader)
@@ -33,6 +33,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "SUBIDS", (str(tmp_path / "subuid"), str(tmp_path / "subgid")))
     monkeypatch.setattr(module, "PROCESSES", str(tmp_path / "proc"))
     monkeypatch.setattr(module, "NOTE", str(tmp_path / "note.json"))
+    monkeypatch.setattr(module, "DATA", str(tmp_path / "sysbox"))
+    commands.add("systemctl", f"[ -e {tmp_path}/active ]")
     monkeypatch.setattr("sys.argv", ["repair-layers", str(tmp_path / "data")])
     return module
 
@@ -179,3 +181,26 @@ def test_without_a_clear_range_nothing_is_touched(program: ModuleType, layer, tm
     (tmp_path / "subuid").write_text(text)
     program.main()
     assert owner(path) == (FIRST, FIRST)
+
+
+def test_what_an_inner_docker_kept_is_rescued(program: ModuleType, tmp_path: Path) -> None:
+    for text in ("first", "second"):  # a killed sysbox-mgr leaves it each time
+        folder = tmp_path / "sysbox/docker" / SYSBOX
+        folder.mkdir(parents=True)
+        (folder / "image").write_text(text)
+        (tmp_path / "sysbox/docker/empty").mkdir(exist_ok=True)
+        program.main()
+    found = tmp_path / "data/rescued"
+    assert {path.name: (path / "image").read_text() for path in found.iterdir()} == {
+        f"{SYSBOX[:12]}-docker-1": "first",
+        f"{SYSBOX[:12]}-docker-2": "second",
+    }
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+
+
+def test_what_a_running_sysbox_mgr_serves_is_left(program: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "active").touch()
+    folder = tmp_path / "sysbox/docker" / SYSBOX
+    (folder / "image").mkdir(parents=True)
+    program.main()
+    assert (folder / "image").is_dir()
