@@ -117,14 +117,14 @@ class Copy:
             os.utime(path, ns=(time, time))
             self._before = None
 
-    def start(self, *tests: str) -> None:
-        """Run tests in a fork of this process."""
+    def start(self, *tests: str, seconds: int = SECONDS) -> None:
+        """Run tests in a fork of this process, which ends after so many seconds."""
         self.told.unlink(missing_ok=True)
         sys.stdout.flush()
         self.pid = os.fork()
         if not self.pid:
             try:
-                self._run(tests)
+                self._run(tests, seconds)
             except BaseException:
                 traceback.print_exc(file=sys.stdout)
                 raise
@@ -132,9 +132,9 @@ class Copy:
                 sys.stdout.flush()
                 os._exit(0)
 
-    def _run(self, tests: tuple[str, ...]) -> None:
+    def _run(self, tests: tuple[str, ...], seconds: int) -> None:
         os.setsid()
-        signal.alarm(SECONDS)
+        signal.alarm(seconds)
         said = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number, source in enumerate((os.open(os.devnull, os.O_RDONLY), said, said)):
             os.dup2(source, number)

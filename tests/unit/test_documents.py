@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import click
-import pytest
 
 from cai import cli
 from scripts import docs
@@ -62,39 +61,39 @@ def test_what_other_programs_say_is_marked_by_code_and_known_here() -> None:
         assert quote in section, quote
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_of_the_documents_is_one(path: Path) -> None:
+def test_every_command_of_the_documents_is_one() -> None:
     known = {
         name: {text for option in command.params for text in option.opts} for name, command in cli.cli.commands.items()
     }
-    typed = re.findall(r"(?:`|\$ |&& )(cai [^`|)\n]*)", path.read_text())
-    for line in typed:
-        words = line.split("#")[0].split()
-        name = words[1].strip('".,') if len(words) > 1 else "--help"
-        if name.startswith(("-", "command")):
-            continue
-        assert name in known, line
-        options = [word.partition("=")[0].rstrip(".,") for word in words[2:] if re.match(r"--?[a-z]", word)]
-        assert set(options) <= known[name] | {"--help", "-h"}, line
+    for path in DOCUMENTS:
+        typed = re.findall(r"(?:`|\$ |&& )(cai [^`|)\n]*)", path.read_text())
+        for line in typed:
+            words = line.split("#")[0].split()
+            name = words[1].strip('".,') if len(words) > 1 else "--help"
+            if name.startswith(("-", "command")):
+                continue
+            assert name in known, line
+            options = [word.partition("=")[0].rstrip(".,") for word in words[2:] if re.match(r"--?[a-z]", word)]
+            assert set(options) <= known[name] | {"--help", "-h"}, line
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_variable_of_the_documents_is_one(path: Path) -> None:
+def test_every_variable_of_the_documents_is_one() -> None:
     options = {name for role in docs.ORDER for name in docs.options(ROOT / "roles" / role)}
     playbooks = "".join(
         file.read_text() for folder in ("playbooks", "roles") for file in (ROOT / folder).rglob("*.yml")
     )
-    for name in set(
-        re.findall(r"\b((?:cai|sysbox|docker_engine|docker_context|lima_vm)_[a-z0-9_]+)\b", path.read_text())
-    ):
-        module = any(ROOT.glob(f"roles/*/library/{name}.py")) or (ROOT / "roles" / name).is_dir()
-        assert name in options or module or re.search(rf"\b{name}\b", playbooks), name
+    for path in DOCUMENTS:
+        for name in set(
+            re.findall(r"\b((?:cai|sysbox|docker_engine|docker_context|lima_vm)_[a-z0-9_]+)\b", path.read_text())
+        ):
+            module = any(ROOT.glob(f"roles/*/library/{name}.py")) or (ROOT / "roles" / name).is_dir()
+            assert name in options or module or re.search(rf"\b{name}\b", playbooks), (path.name, name)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_to_a_file(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text()):
-        assert (path.parent / target).exists(), target
+def test_every_link_leads_to_a_file() -> None:
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
 
 
 def test_every_exit_code_of_the_readme_is_that_of_the_help() -> None:

@@ -97,11 +97,11 @@ def inventory():
 
 
 class Record:
-    """What setup made on this host; load, note, save."""
+    """What setup made on this host; load, note, save. It is in STATE_DIR, or where a Mac's user has it."""
 
-    def __init__(self, state_dir=STATE_DIR):
-        self.state_dir = state_dir
-        self.path = os.path.join(state_dir, "record.json")
+    def __init__(self, state_dir=None):
+        self.state_dir = state_dir or STATE_DIR
+        self.path = os.path.join(self.state_dir, "record.json")
         data = read(self.path)
         self.data = self._parse(data)
         self.saved = data

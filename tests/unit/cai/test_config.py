@@ -79,9 +79,8 @@ def test_a_command_line_value_gets_its_options_type(known):
         assert list(config.from_command_line(known, (text,)).values()) == [value], text
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
+def test_what_only_a_playbook_may_choose_is_no_setting():
+    for name, hint in [
         ("docker_engine_dedicated", "did you mean"),
         ("docker_engine_daemon_json", "did you mean `sysbox_daemon_json`"),
         ("docker_engine_runtimes", "did you mean"),
@@ -90,19 +89,16 @@ def test_a_command_line_value_gets_its_options_type(known):
         ("lima_vm_guest_plan", "did you mean"),
         ("lima_vm_purge", "`cai uninstall --purge`"),
         ("sysbox_force", "`cai setup --force`"),
-    ],
-)
-def test_what_only_a_playbook_may_choose_is_no_setting(name, hint):
-    with pytest.raises(CaiError) as refused:
-        config.from_command_line(config.schema(ROOT / "roles"), (f"{name}=false",))
-    assert refused.value.code == Exit.USAGE
-    assert "no setting named" in refused.value.message
-    assert hint in refused.value.hint
+    ]:
+        with pytest.raises(CaiError) as refused:
+            config.from_command_line(config.schema(ROOT / "roles"), (f"{name}=false",))
+        assert refused.value.code == Exit.USAGE
+        assert "no setting named" in refused.value.message
+        assert hint in refused.value.hint
 
 
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
+def test_a_wrong_setting_says_what_is_right(known):
+    for text, message, hint in [
         ("engine_sauce=distro", "no setting named 'engine_sauce'", "did you mean `engine_source`"),
         ("engine_source=apt", "one of docker, distro, not 'apt'", ""),
         ("engine_force=maybe", "true or false, not 'maybe'", ""),
@@ -117,19 +113,16 @@ def test_what_only_a_playbook_may_choose_is_no_setting(name, hint):
         ('engine_free={a: ["\\ud83d"]}', "not UTF-8", ""),
         ("novalue", "is not KEY=VALUE", "-e sysbox_version=0.7.1"),
         ("=x", "is not KEY=VALUE", ""),
-    ],
-)
-def test_a_wrong_setting_says_what_is_right(known, text, message, hint):
-    with pytest.raises(CaiError) as caught:
-        config.from_command_line(known, (text,))
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    assert caught.value.code == Exit.USAGE
+    ]:
+        with pytest.raises(CaiError) as caught:
+            config.from_command_line(known, (text,))
+        assert message in caught.value.message
+        assert hint in caught.value.hint
+        assert caught.value.code == Exit.USAGE
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_a_wrong_settings_file_is_named_with_the_place(known, tmp_path):
+    for text, message in [
         ("engine_port: [", "line 1, column 15 is not valid YAML"),
         ("- a\n- b\n", "must hold `name: value` lines, not a list"),
         ("engine_port: '1'\n", "engine_port must be a whole number, not '1'"),
@@ -139,14 +132,12 @@ def test_a_wrong_setting_says_what_is_right(known, text, message, hint):
         ("1: x\n", "no setting named '1'"),
         ("engine_port: !!python/object/apply:os.system [id]\n", "is not valid YAML"),
         (b"\xff\xfe", "cannot be read"),
-    ],
-)
-def test_a_wrong_settings_file_is_named_with_the_place(known, tmp_path, text, message):
-    with pytest.raises(CaiError) as caught:
-        load(known, tmp_path, text)
-    assert message in caught.value.message
-    assert "config.yml" in caught.value.message
-    assert caught.value.code == Exit.USAGE
+    ]:
+        with pytest.raises(CaiError) as caught:
+            load(known, tmp_path, text)
+        assert message in caught.value.message
+        assert "config.yml" in caught.value.message
+        assert caught.value.code == Exit.USAGE
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")))

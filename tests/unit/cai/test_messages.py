@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +44,7 @@ def errors() -> Iterator[tuple[str, ast.Call]]:
                 yield f"{path.name}:{node.lineno}", node
 
 
+@functools.cache
 def defaults() -> dict[str, str]:
     """The hint that a maker of errors gives on its own."""
     found = {}
@@ -61,23 +62,23 @@ def defaults() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("where", "node"), [pytest.param(*case, id=case[0]) for case in errors()])
-def test_an_error_is_a_sentence_with_a_command_to_type(where: str, node: ast.Call) -> None:
-    maker = getattr(node.func, "id", getattr(node.func, "attr", ""))
-    message = text_of(node.args[0])
-    if message and message != "{}":
-        assert re.match(r"[A-Z{`]|-e |sudo ", message), message
-        assert message.endswith((".", "}")), message
-    given_hint = next((keyword.value for keyword in node.keywords if keyword.arg == "hint"), None)
-    if maker in ("_bad", "_refused") and len(node.args) > 1:
-        given_hint = node.args[1]
-    hint = text_of(given_hint) if given_hint else defaults().get(maker, "")
-    if maker == "internal":
-        return  # its hint is its own: see below
-    if hint is None or message is None or message in WITHOUT_HINT:
-        assert given_hint or message in WITHOUT_HINT or message is None, where  # made elsewhere, and checked there
-        return
-    assert "`" in hint or "wait for it" in hint or "name a file" in hint or hint == "{}", (where, hint)
+def test_an_error_is_a_sentence_with_a_command_to_type() -> None:
+    for where, node in errors():
+        maker = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        message = text_of(node.args[0])
+        if message and message != "{}":
+            assert re.match(r"[A-Z{`]|-e |sudo ", message), message
+            assert message.endswith((".", "}")), message
+        given_hint = next((keyword.value for keyword in node.keywords if keyword.arg == "hint"), None)
+        if maker in ("_bad", "_refused") and len(node.args) > 1:
+            given_hint = node.args[1]
+        hint = text_of(given_hint) if given_hint else defaults().get(maker, "")
+        if maker == "internal":
+            continue  # its hint is its own: see below
+        if hint is None or message is None or message in WITHOUT_HINT:
+            assert given_hint or message in WITHOUT_HINT or message is None, where  # made elsewhere, and checked there
+            continue
+        assert "`" in hint or "wait for it" in hint or "name a file" in hint or hint == "{}", (where, hint)
 
 
 def test_it_sees_the_errors() -> None:
@@ -105,9 +106,8 @@ TRACE = 'Traceback (most recent call last):\n  File "/tmp/x.py", line 3, in <mod
 SHAME = ("Traceback", "non-zero return code", "MODULE FAILURE", '{"', "{'", "module_stderr")
 
 
-@pytest.mark.parametrize(
-    ("result", "said"),
-    [
+def test_no_result_of_a_module_shows_json_or_a_traceback() -> None:
+    for result, said in [
         ({"msg": "non-zero return code", "rc": 100, "stderr": "E: no such package"}, "E: no such package"),
         (
             {"msg": "MODULE FAILURE\nSee stdout/stderr for the exact error", "module_stderr": TRACE, "rc": 1},
@@ -121,14 +121,12 @@ SHAME = ("Traceback", "non-zero return code", "MODULE FAILURE", '{"', "{'", "mod
         ({"msg": None, "stdout": json.dumps({"failed": True, "msg": "x"})}, "failed"),
         ({}, "failed"),
         ({"results": [{"failed": True, "msg": "non-zero return code", "stderr": "no"}]}, "no"),
-    ],
-)
-def test_no_result_of_a_module_shows_json_or_a_traceback(result: dict, said: str) -> None:
-    text = shown(result)
-    assert text.startswith("Error: ")
-    assert said in text
-    assert " Hint: " in text
-    assert not [word for word in SHAME if word in text], text
+    ]:
+        text = shown(result)
+        assert text.startswith("Error: ")
+        assert said in text
+        assert " Hint: " in text
+        assert not [word for word in SHAME if word in text], text
 
 
 values = st.recursive(

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from cai import events, output
 from cai.errors import CaiError
 from cai.report import Report
-from cai.text import clean, duration, line, wrapped
+from cai.text import duration, wrapped
 
 HERE = Path(__file__).parent
 PAGES = {"summary": output.summary, "plan": output.plan, "health": output.health}
@@ -123,14 +123,14 @@ def test_the_live_line_tells_the_step_its_time_and_its_own_progress(tmp_path, mo
     assert view._line().plain[2:] == "Install it  0s"
 
 
-@pytest.mark.parametrize(("width", "shown"), [(70, "  44%, unpacking docker.io"), (44, "  44%"), (35, "")])
-def test_a_narrow_live_line_keeps_the_step_and_the_time(tmp_path, monkeypatch, width, shown):
-    monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 100.0)
-    progress = tmp_path / "progress"
-    view = output.View(Console(file=io.StringIO(), force_terminal=True, width=width), progress=progress)
-    view.show(events.Step("running", "Install Docker's packages"))
-    progress.write_text("44%, unpacking docker.io\n")
-    assert view._line().plain[2:] == f"Install Docker's packages{shown}  0s"
+def test_a_narrow_live_line_keeps_the_step_and_the_time(tmp_path, monkeypatch):
+    for width, shown in [(70, "  44%, unpacking docker.io"), (44, "  44%"), (35, "")]:
+        monkeypatch.setattr("cai.output.progress.time.monotonic", lambda: 100.0)
+        progress = tmp_path / "progress"
+        view = output.View(Console(file=io.StringIO(), force_terminal=True, width=width), progress=progress)
+        view.show(events.Step("running", "Install Docker's packages"))
+        progress.write_text("44%, unpacking docker.io\n")
+        assert view._line().plain[2:] == f"Install Docker's packages{shown}  0s"
 
 
 def planned(lines_before, lines_after):
@@ -184,24 +184,16 @@ def test_an_ascii_terminal_gets_question_marks_not_a_crash():
     assert stream.buffer.getvalue() == b"???\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"), (59.6, "1m 00s"), (3605, "1h 00m")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
-
-
-STEERING = "\x00\x07\x08\x0b\x0d\x1b\x7f\x85\x9b\u200b\u200f\u2028\u202a\u202e\u2060\u2066\u2069\ufeff\ud800"
-
-
-@given(st.text() | st.text(st.sampled_from(STEERING + "a\n\t⚠\ufe0f")))
-@example(STEERING)
-def test_clean_text_cannot_steer_a_terminal(text):
-    assert all(char.isprintable() or char in "\n\t" or ord(char) > 0x9F for char in clean(text))
-    assert not set(clean(text)) & set(STEERING)
-    assert "\n" not in line(text)
-    assert clean(clean(text)) == clean(text)
+def test_durations():
+    for seconds, text in [
+        (0.04, "0.0s"),
+        (9.94, "9.9s"),
+        (9.96, "10s"),
+        (59.4, "59s"),
+        (59.6, "1m 00s"),
+        (3605, "1h 00m"),
+    ]:
+        assert duration(seconds) == text, seconds
 
 
 def test_a_forced_setup_whose_sysbox_failed_does_not_call_itself_ready():

@@ -92,14 +92,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(containai_lock, "LOCK", str(tmp_path / "containai.lock"))
     monkeypatch.setattr(containai_lock, "SYSTEMD", str(tmp_path))
     monkeypatch.setattr(containai_apt, "LOCKS", ())
-    monkeypatch.setattr(containai_lock, "_held", [])
     monkeypatch.setattr(containai_record, "STATE_DIR", str(folder))
-    monkeypatch.setattr(containai_record.Record.__init__, "__defaults__", (str(folder),))
     for variable in ("SUDO_USER", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
         monkeypatch.delenv(variable, raising=False)
     yield folder
-    for held in containai_lock._held:  # by this process, which a module's is not elsewhere
-        os.close(held)
+    containai_lock.remove()  # held by this process, which elsewhere is a module's and ends
 
 
 @pytest.fixture

@@ -45,27 +45,32 @@ def settings_of(role: str) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if not name.startswith("__")}
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_specification_and_defaults_agree(role: str) -> None:
-    defaults = settings_of(role)
-    spec = {name: option["default"] for name, option in specification(role).items() if not option.get("required")}
-    assert defaults == spec
-    assert list(defaults) == [name for name in specification(role) if name in defaults]
+def test_specification_and_defaults_agree() -> None:
+    for role in NAMES:
+        defaults = settings_of(role)
+        spec = {name: option["default"] for name, option in specification(role).items() if not option.get("required")}
+        assert defaults == spec, role
+        assert list(defaults) == [name for name in specification(role) if name in defaults]
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_every_option_says_what_it_means(role: str) -> None:
-    for name, option in specification(role).items():
-        assert option["description"].rstrip().endswith((".", ")")), name
-        assert option["type"], name
-        assert option["type"] != "list" or option["elements"], name
+def test_every_entry_point_of_the_vms_role_takes_the_same_variables() -> None:
+    specs = load(ROLES / "lima_vm" / "meta" / "argument_specs.yml")["argument_specs"]
+    assert len({str(entry["options"]) for entry in specs.values()}) == 1
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_every_variable_has_the_roles_name(role: str) -> None:
-    assert [name for name in specification(role) if not name.startswith(f"{role}_")] == []
-    internal = {*load(ROLES / role / "vars" / "main.yml"), *load(ROLES / role / "defaults" / "main.yml")}
-    assert [name for name in internal - {*settings_of(role)} if not name.startswith(f"__{role}_")] == []
+def test_every_option_says_what_it_means() -> None:
+    for role in NAMES:
+        for name, option in specification(role).items():
+            assert option["description"].rstrip().endswith((".", ")")), name
+            assert option["type"], name
+            assert option["type"] != "list" or option["elements"], name
+
+
+def test_every_variable_has_the_roles_name() -> None:
+    for role in NAMES:
+        assert [name for name in specification(role) if not name.startswith(f"{role}_")] == []
+        internal = {*load(ROLES / role / "vars" / "main.yml"), *load(ROLES / role / "defaults" / "main.yml")}
+        assert [name for name in internal - {*settings_of(role)} if not name.startswith(f"__{role}_")] == []
 
 
 def test_what_a_playbook_or_a_role_chooses_is_no_setting() -> None:
@@ -78,29 +83,29 @@ def test_what_a_playbook_or_a_role_chooses_is_no_setting() -> None:
     assert sorted(chosen & {name for role in NAMES for name in specification(role)} - free) == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
-def test_what_tasks_keep_has_the_roles_name(file: Path) -> None:
-    role = file.parts[-3]
-    for key, value in everything(load(file)):
-        if key == "register":
-            assert value.startswith(f"__{role}_")
-        elif key in ("set_fact", "ansible.builtin.set_fact"):
-            assert all(name.startswith(f"__{role}_") for name in value if name != "cacheable")
-        elif key == "loop_var":
-            assert value.startswith(f"__{role}_")
+def test_what_tasks_keep_has_the_roles_name() -> None:
+    for file in FILES:
+        role = file.parts[-3]
+        for key, value in everything(load(file)):
+            if key == "register":
+                assert value.startswith(f"__{role}_")
+            elif key in ("set_fact", "ansible.builtin.set_fact"):
+                assert all(name.startswith(f"__{role}_") for name in value if name != "cacheable")
+            elif key == "loop_var":
+                assert value.startswith(f"__{role}_")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
-def test_every_task_is_a_line_of_progress(file: Path) -> None:
-    tasks = load(file)
-    for task in [*tasks, *itertools.chain.from_iterable(task.get("block", []) for task in tasks)]:
-        assert re.fullmatch(r"[A-Z].*[^.\s]", task["name"]), task
+def test_every_task_is_a_line_of_progress() -> None:
+    for file in FILES:
+        tasks = load(file)
+        for task in [*tasks, *itertools.chain.from_iterable(task.get("block", []) for task in tasks)]:
+            assert re.fullmatch(r"[A-Z].*[^.\s]", task["name"]), task
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_main_holds_includes_only(role: str) -> None:
-    for task in load(ROLES / role / "tasks" / "main.yml"):
-        assert {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"} & set(task), task["name"]
+def test_main_holds_includes_only() -> None:
+    for role in NAMES:
+        for task in load(ROLES / role / "tasks" / "main.yml"):
+            assert {"ansible.builtin.import_tasks", "ansible.builtin.include_tasks"} & set(task), task["name"]
 
 
 class StoppedError(Exception):
@@ -126,54 +131,54 @@ def normal(option: dict[str, Any]) -> dict[str, Any]:
     return {key: option.get(key, default) for key, default in keys.items()}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_documentation_and_arguments_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    documented = yaml.safe_load(load_module(name).DOCUMENTATION)
-    taken = argument_spec(name, monkeypatch)
-    assert documented["module"] == name
-    assert {key: normal(option) for key, option in documented["options"].items()} == {
-        key: normal(option) for key, option in taken["argument_spec"].items()
-    }
-    assert all(option["description"] for option in documented["options"].values())
-    assert documented["short_description"]
-    assert documented["description"]
+def test_documentation_and_arguments_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODULES:
+        documented = yaml.safe_load(load_module(name).DOCUMENTATION)
+        taken = argument_spec(name, monkeypatch)
+        assert documented["module"] == name
+        assert {key: normal(option) for key, option in documented["options"].items()} == {
+            key: normal(option) for key, option in taken["argument_spec"].items()
+        }
+        assert all(option["description"] for option in documented["options"].values())
+        assert documented["short_description"]
+        assert documented["description"]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_module_honours_check_mode_and_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    attributes = yaml.safe_load(load_module(name).DOCUMENTATION)["attributes"]
-    assert attributes["check_mode"]["support"] == "full"
-    assert attributes["diff_mode"]["support"] in ("full", "none")
-    assert attributes["diff_mode"]["support"] == "full" or attributes["diff_mode"]["description"]
-    assert argument_spec(name, monkeypatch)["supports_check_mode"] is True
+def test_every_module_honours_check_mode_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODULES:
+        attributes = yaml.safe_load(load_module(name).DOCUMENTATION)["attributes"]
+        assert attributes["check_mode"]["support"] == "full"
+        assert attributes["diff_mode"]["support"] in ("full", "none")
+        assert attributes["diff_mode"]["support"] == "full" or attributes["diff_mode"]["description"]
+        assert argument_spec(name, monkeypatch)["supports_check_mode"] is True
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_would_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = argument_spec(name, monkeypatch)["argument_spec"]
-    examples = [example[name] or {} for example in yaml.safe_load(load_module(name).EXAMPLES) if name in example]
-    assert examples
-    for example in examples:
-        assert set(example) <= set(options)
-        assert {key for key, option in options.items() if option.get("required")} <= set(example)
+def test_the_examples_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODULES:
+        options = argument_spec(name, monkeypatch)["argument_spec"]
+        examples = [example[name] or {} for example in yaml.safe_load(load_module(name).EXAMPLES) if name in example]
+        assert examples
+        for example in examples:
+            assert set(example) <= set(options)
+            assert {key for key, option in options.items() if option.get("required")} <= set(example)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_result_is_documented(name: str) -> None:
-    for key, value in yaml.safe_load(load_module(name).RETURN).items():
-        assert {"type", "returned", "description"} <= set(value), key
+def test_the_result_is_documented() -> None:
+    for name in MODULES:
+        for key, value in yaml.safe_load(load_module(name).RETURN).items():
+            assert {"type", "returned", "description"} <= set(value), key
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_starts_with_its_roles_name(name: str) -> None:
-    (path,) = ROLES.glob(f"*/library/{name}.py")
-    role = path.parts[-3]
-    assert name == role or name.startswith(f"{role}_")
+def test_a_module_starts_with_its_roles_name() -> None:
+    for name in MODULES:
+        (path,) = ROLES.glob(f"*/library/{name}.py")
+        role = path.parts[-3]
+        assert name == role or name.startswith(f"{role}_")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_a_module_is_read_by_the_oldest_python_of_a_supported_host(path: Path) -> None:
-    ast.parse(path.read_text(), feature_version=(3, 10))  # Ubuntu 22.04's
+def test_a_module_is_read_by_the_oldest_python_of_a_supported_host() -> None:
+    for path in SOURCES:
+        ast.parse(path.read_text(), feature_version=(3, 10))  # Ubuntu 22.04's
 
 
 def text_of(node: ast.AST | None, names: dict[str, ast.AST]) -> str | None:
@@ -216,44 +221,44 @@ def called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_every_failure_says_its_kind_and_the_way_out(path: Path) -> None:
-    for node, names in calls(path):
-        if called(node) != "fail_json":
-            continue
-        given = {keyword.arg: keyword.value for keyword in node.keywords}
-        if None in given:
-            continue  # **result: checked where it is made
-        assert {"msg", "hint", "failure"} <= set(given), f"{path.name}:{node.lineno}"
-        kind = text_of(given["failure"], names)
-        assert kind is None or kind in FAILURES, f"{path.name}:{node.lineno}"
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_every_message_is_a_sentence_and_every_hint_has_a_command(path: Path) -> None:
-    for node, names in calls(path):
-        where = f"{path.name}:{node.lineno}"
-        if called(node) == "fail_json":
+def test_every_failure_says_its_kind_and_the_way_out() -> None:
+    for path in SOURCES:
+        for node, names in calls(path):
+            if called(node) != "fail_json":
+                continue
             given = {keyword.arg: keyword.value for keyword in node.keywords}
-            message, hint = text_of(given.get("msg"), dict(names)), text_of(given.get("hint"), dict(names))
-        elif called(node) in RAISED:
-            arguments = (
-                node.args[1:] if isinstance(node.args[0], ast.Name) and node.args[0].id == "module" else node.args
-            )
-            assert known(arguments[0], dict(names)), where
-            message = text_of(arguments[0], dict(names))
-            hint = text_of(arguments[1] if len(arguments) > 1 else None, dict(names))
-            kind = text_of(arguments[2] if len(arguments) > 2 else None, dict(names))
-            assert kind is None or kind in FAILURES, where
-        else:
-            continue
-        if message is not None and message != "{}":
-            first = message.splitlines()[0]
-            assert re.match(r"[A-Z{`/]|apt |systemd |macOS ", first), (where, first)
-            assert first.endswith((".", ":", "}", "?")), (where, first)
-            assert "traceback" not in message.lower(), where
-        if hint is not None and hint != "{}":
-            assert re.search(r"`[^`]+`", hint), (where, hint)
+            if None in given:
+                continue  # **result: checked where it is made
+            assert {"msg", "hint", "failure"} <= set(given), f"{path.name}:{node.lineno}"
+            kind = text_of(given["failure"], names)
+            assert kind is None or kind in FAILURES, f"{path.name}:{node.lineno}"
+
+
+def test_every_message_is_a_sentence_and_every_hint_has_a_command() -> None:
+    for path in SOURCES:
+        for node, names in calls(path):
+            where = f"{path.name}:{node.lineno}"
+            if called(node) == "fail_json":
+                given = {keyword.arg: keyword.value for keyword in node.keywords}
+                message, hint = text_of(given.get("msg"), dict(names)), text_of(given.get("hint"), dict(names))
+            elif called(node) in RAISED:
+                arguments = (
+                    node.args[1:] if isinstance(node.args[0], ast.Name) and node.args[0].id == "module" else node.args
+                )
+                assert known(arguments[0], dict(names)), where
+                message = text_of(arguments[0], dict(names))
+                hint = text_of(arguments[1] if len(arguments) > 1 else None, dict(names))
+                kind = text_of(arguments[2] if len(arguments) > 2 else None, dict(names))
+                assert kind is None or kind in FAILURES, where
+            else:
+                continue
+            if message is not None and message != "{}":
+                first = message.splitlines()[0]
+                assert re.match(r"[A-Z{`/]|apt |systemd |macOS ", first), (where, first)
+                assert first.endswith((".", ":", "}", "?")), (where, first)
+                assert "traceback" not in message.lower(), where
+            if hint is not None and hint != "{}":
+                assert re.search(r"`[^`]+`", hint), (where, hint)
 
 
 def known(message: ast.AST, names: dict[str, ast.AST]) -> bool:
@@ -263,14 +268,14 @@ def known(message: ast.AST, names: dict[str, ast.AST]) -> bool:
     return text_of(message, names) is not None or handed_on or parameter or ast.unparse(message) == "str(error)"
 
 
-@pytest.mark.parametrize(
-    "file", [*FILES, *sorted(REPOSITORY.glob("playbooks/**/*.yml"))], ids=lambda path: "/".join(path.parts[-3:])
-)
-def test_no_task_refuses_anything_without_a_hint(file: Path) -> None:
+def test_no_task_refuses_anything_without_a_hint() -> None:
     """The builtin modules can say what is wrong, but not what to type: refusals are made by our modules."""
-    words = {"fail", "assert", "ansible.builtin.fail", "ansible.builtin.assert"}
-    assert not [key for key, _ in everything(load(file)) if key in words]
-    assert not [key for key, _ in everything(load(file)) if key in ("failed_when", "ansible.builtin.shell", "shell")]
+    for file in [*FILES, *sorted(REPOSITORY.glob("playbooks/**/*.yml"))]:
+        words = {"fail", "assert", "ansible.builtin.fail", "ansible.builtin.assert"}
+        assert not [key for key, _ in everything(load(file)) if key in words]
+        assert not [
+            key for key, _ in everything(load(file)) if key in ("failed_when", "ansible.builtin.shell", "shell")
+        ]
 
 
 def test_the_test_above_sees_something() -> None:
@@ -279,27 +284,27 @@ def test_the_test_above_sees_something() -> None:
     assert sum(seen.count(name) for name in RAISED) >= 20
 
 
-@pytest.mark.parametrize("path", docs.wanted(), ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_the_generated_documents_are_current(path: Path) -> None:
-    assert path.exists(), "run `make docs`"
-    assert path.read_text() == docs.wanted()[path], "run `make docs`"
+def test_the_generated_documents_are_current() -> None:
+    for path, text in docs.wanted().items():
+        assert path.exists(), "run `make docs`"
+        assert path.read_text() == text, "run `make docs`"
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_every_role_has_a_readme(role: str) -> None:
-    text = (ROLES / role / "README.md").read_text()
-    assert text.startswith(f"# {role}\n")
-    assert "```yaml" in text
-    for name in specification(role):
-        assert f"| `{name}` |" in text
+def test_every_role_has_a_readme() -> None:
+    for role in NAMES:
+        text = (ROLES / role / "README.md").read_text()
+        assert text.startswith(f"# {role}\n"), role
+        assert "```yaml" in text
+        for name in specification(role):
+            assert f"| `{name}` |" in text
 
 
-@pytest.mark.parametrize("role", NAMES)
-def test_a_readme_names_every_entry_point(role: str) -> None:
-    text = (ROLES / role / "README.md").read_text()
-    used = {
-        match
-        for path in REPOSITORY.glob("playbooks/**/*.yml")
-        for match in re.findall(rf"name: {role}, tasks_from: (\w+)", path.read_text())
-    }
-    assert [name for name in sorted(used) if f"`{name}`" not in text] == []
+def test_a_readme_names_every_entry_point() -> None:
+    for role in NAMES:
+        text = (ROLES / role / "README.md").read_text()
+        used = {
+            match
+            for path in REPOSITORY.glob("playbooks/**/*.yml")
+            for match in re.findall(rf"name: {role}, tasks_from: (\w+)", path.read_text())
+        }
+        assert [name for name in sorted(used) if f"`{name}`" not in text] == []

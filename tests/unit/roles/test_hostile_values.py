@@ -54,35 +54,33 @@ def test_every_variable_that_reaches_a_template_or_a_command_is_checked() -> Non
     assert set(CHECKED) == set(settings.KINDS) | set(settings.SPECIAL)
 
 
-@pytest.mark.parametrize("name", sorted(settings.KINDS))
-@pytest.mark.parametrize("value", [*TEXTS, *OTHER], ids=ascii)
-def test_no_hostile_text_passes(name: str, value: Any) -> None:
-    with pytest.raises(settings.SettingError) as refused:
-        settings.check_all({name: value}, "docker_engine_")
-    assert f"{'sysbox' if name == 'daemon_json' else 'docker_engine'}_{name} " in str(refused.value)
-    assert str(refused.value).isascii()
-    assert str(refused.value).isprintable()
+def test_no_hostile_text_passes() -> None:
+    for name in sorted(settings.KINDS):
+        for value in [*TEXTS, *OTHER]:
+            with pytest.raises(settings.SettingError) as refused:
+                settings.check_all({name: value}, "docker_engine_")
+            assert f"{'sysbox' if name == 'daemon_json' else 'docker_engine'}_{name} " in str(refused.value)
+            assert str(refused.value).isascii()
+            assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("value", [text for text in TEXTS if text], ids=ascii)
-def test_no_hostile_text_passes_as_an_address_or_a_proxy(value: str) -> None:
-    for hostile in ({"dns": [value]}, {"proxy": {value: "x"}}):
+def test_no_hostile_text_passes_as_an_address_or_a_proxy() -> None:
+    for value in [text for text in TEXTS if text]:
+        for hostile in ({"dns": [value]}, {"proxy": {value: "x"}}):
+            with pytest.raises(settings.SettingError):
+                settings.check_all(hostile, "docker_engine_")
+
+
+def test_a_proxy_is_what_can_stand_between_quotes() -> None:
+    for value in ['a"b', "a\\", "a\nB=c", "$(id)", "`id`", "${x}", "a\0", "é", "\x1b[2J", None, 3128, ["x"]]:
         with pytest.raises(settings.SettingError):
-            settings.check_all(hostile, "docker_engine_")
+            settings.check_all({"proxy": {"HTTPS_PROXY": value}}, "docker_engine_")
 
 
-@pytest.mark.parametrize(
-    "value", ['a"b', "a\\", "a\nB=c", "$(id)", "`id`", "${x}", "a\0", "é", "\x1b[2J", None, 3128, ["x"]], ids=ascii
-)
-def test_a_proxy_is_what_can_stand_between_quotes(value: Any) -> None:
-    with pytest.raises(settings.SettingError):
-        settings.check_all({"proxy": {"HTTPS_PROXY": value}}, "docker_engine_")
-
-
-@pytest.mark.parametrize("name", ["LD_PRELOAD", "PATH", "DOCKER_HOST", "HTTPS_PROXY=x\nLD_PRELOAD", "", "proxy"])
-def test_a_proxy_setting_sets_proxies_only(name: str) -> None:
-    with pytest.raises(settings.SettingError):
-        settings.check_all({"proxy": {name: "x"}}, "docker_engine_")
+def test_a_proxy_setting_sets_proxies_only() -> None:
+    for name in ["LD_PRELOAD", "PATH", "DOCKER_HOST", "HTTPS_PROXY=x\nLD_PRELOAD", "", "proxy"]:
+        with pytest.raises(settings.SettingError):
+            settings.check_all({"proxy": {name: "x"}}, "docker_engine_")
 
 
 def test_sensible_values_pass() -> None:
@@ -134,20 +132,25 @@ HASH = {"amd64": "a" * 64}
 PACKAGE = {"version": "0.7.1", "source": "/x.deb", "sha256": HASH, "architecture": "amd64", "socket": "/run/x.sock"}
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("socket", "/x\n[Service]\nExecStart=/bin/id"), ("socket", "/x y"), ("socket", "/%n"), ("version", "0.7.1\n"), ("version", "-x"), ("version", "0.7; id"),
-     ("version", ""), ("sha256", {"amd64": "../../../../tmp/x"}), ("sha256", {"amd64": 1}), ("sha256", {"amd64": "A" * 64}), ("sha256", {"amd64": ["x"]})],
-    ids=ascii,
-)  # fmt: skip
-def test_the_package_module_refuses_them_before_it_does_anything(
-    commands: Commands, state: Path, key: str, value: Any
-) -> None:
-    answer = run_module(load_module("sysbox_package"), **{**PACKAGE, key: value})
-    assert answer["failure"] == "precondition"
-    assert f"{'docker_engine' if key == 'socket' else 'sysbox'}_{key}" in answer["msg"]
-    assert not [call for call in commands.calls if call[0] != "dpkg-query"]
-    assert not state.exists()
+def test_the_package_module_refuses_them_before_it_does_anything(commands: Commands, state: Path) -> None:
+    for key, value in [
+        ("socket", "/x\n[Service]\nExecStart=/bin/id"),
+        ("socket", "/x y"),
+        ("socket", "/%n"),
+        ("version", "0.7.1\n"),
+        ("version", "-x"),
+        ("version", "0.7; id"),
+        ("version", ""),
+        ("sha256", {"amd64": "../../../../tmp/x"}),
+        ("sha256", {"amd64": 1}),
+        ("sha256", {"amd64": "A" * 64}),
+        ("sha256", {"amd64": ["x"]}),
+    ]:
+        answer = run_module(load_module("sysbox_package"), **{**PACKAGE, key: value})
+        assert answer["failure"] == "precondition"
+        assert f"{'docker_engine' if key == 'socket' else 'sysbox'}_{key}" in answer["msg"]
+        assert not [call for call in commands.calls if call[0] != "dpkg-query"]
+        assert not state.exists()
 
 
 SOURCES = [
@@ -157,19 +160,19 @@ SOURCES = [
 ]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_the_environment_chooses_no_program_that_root_runs(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        where, given = f"{path.name}:{node.lineno}", {keyword.arg for keyword in node.keywords}
-        if node.func.attr in ("run", "Popen") and ast.unparse(node.func.value) == "subprocess":
-            assert "env" in given, where
-            assert "shell" not in given, where
-        elif node.func.attr == "which":
-            assert "path" in given, where
-        else:
-            assert ast.unparse(node.func) not in ("os.system", "os.popen", "module.run_command"), where
+def test_the_environment_chooses_no_program_that_root_runs() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            where, given = f"{path.name}:{node.lineno}", {keyword.arg for keyword in node.keywords}
+            if node.func.attr in ("run", "Popen") and ast.unparse(node.func.value) == "subprocess":
+                assert "env" in given, where
+                assert "shell" not in given, where
+            elif node.func.attr == "which":
+                assert "path" in given, where
+            else:
+                assert ast.unparse(node.func) not in ("os.system", "os.popen", "module.run_command"), where
 
 
 # --- other users' tricks with links ---

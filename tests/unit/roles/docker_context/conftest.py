@@ -11,17 +11,23 @@ from tests.unit.roles.conftest import Commands, load_module
 from tests.unit.roles.docker_context.contexts import REAL, STAND_IN
 
 
+@pytest.fixture
+def module(commands: Commands, home: Path) -> ModuleType:
+    """The module and the stand-in."""
+    commands.add("docker", STAND_IN, python=True)
+    commands.link("rm", "tar")
+    return load_module("docker_context")
+
+
 @pytest.fixture(params=["stand-in", "real"])
-def module(request: pytest.FixtureRequest, commands: Commands, home: Path) -> ModuleType:
-    loaded = load_module("docker_context")
+def either(request: pytest.FixtureRequest, module: ModuleType, commands: Commands) -> ModuleType:
+    """The module and one CLI after the other: what they do on disk is the same."""
     if request.param == "real":
         if REAL is None:
             pytest.skip("there is no docker CLI on this machine")
+        (commands.folder / "docker").unlink()
         commands.link("docker")
-    else:
-        commands.add("docker", STAND_IN, python=True)
-    commands.link("rm", "tar")
-    return loaded
+    return module
 
 
 @pytest.fixture

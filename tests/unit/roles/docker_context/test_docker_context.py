@@ -26,8 +26,8 @@ from tests.unit.roles.docker_context.contexts import (
 )
 
 
-def test_it_is_created(module: ModuleType, home: Path) -> None:
-    answer = run_module(module, **WANTED)
+def test_it_is_created(either: ModuleType, home: Path) -> None:
+    answer = run_module(either, **WANTED)
     assert answer["changed"]
     assert answer.actions == [("create", f"docker context {NAME}")]
     assert stored(home) == (WANTED["endpoint"], WANTED["description"])
@@ -43,9 +43,9 @@ def test_a_second_time_changes_nothing(module: ModuleType, home: Path, commands:
     assert len(commands.calls) == calls
 
 
-def test_a_drifted_one_is_corrected(module: ModuleType, home: Path) -> None:
-    run_module(module, **{**WANTED, "endpoint": "unix:///var/run/docker.sock", "description": "edited"})
-    answer = run_module(module, **WANTED)
+def test_a_drifted_one_is_corrected(either: ModuleType, home: Path) -> None:
+    run_module(either, **{**WANTED, "endpoint": "unix:///var/run/docker.sock", "description": "edited"})
+    answer = run_module(either, **WANTED)
     assert answer.actions == [("change", f"docker context {NAME}")]
     assert "endpoint: unix:///var/run/docker.sock" in answer["diff"][0]["before"]
     assert f"endpoint: {WANTED['endpoint']}" in answer["diff"][0]["after"]
@@ -58,22 +58,22 @@ def test_only_the_description_drifted(module: ModuleType, home: Path) -> None:
     assert stored(home)[1] == WANTED["description"]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["", "{", "[]", "null", "nonsense", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}'],
-)
-def test_a_damaged_one_is_made_anew(module: ModuleType, home: Path, damage: str) -> None:
-    run_module(module, **WANTED)
-    meta_file(home).write_text(damage)
-    answer = run_module(module, **WANTED)
-    assert answer["changed"]
-    assert stored(home) == (WANTED["endpoint"], WANTED["description"])
+DAMAGED = ("", "{", "[]", "null", "nonsense", '{"Name": "x"}', '{"Endpoints": {}}', '{"Endpoints": {"docker": null}}')
 
 
-def test_a_damaged_one_is_taken_away(module: ModuleType, home: Path) -> None:
-    run_module(module, **WANTED)
+def test_a_damaged_one_is_made_anew(either: ModuleType, home: Path) -> None:
+    for damage in DAMAGED:
+        run_module(either, **WANTED)
+        meta_file(home).write_text(damage)
+        answer = run_module(either, **WANTED)
+        assert answer["changed"], damage
+        assert stored(home) == (WANTED["endpoint"], WANTED["description"])
+
+
+def test_a_damaged_one_is_taken_away(either: ModuleType, home: Path) -> None:
+    run_module(either, **WANTED)
     meta_file(home).write_text("nonsense")
-    assert run_module(module, state="absent")["changed"]
+    assert run_module(either, state="absent")["changed"]
     assert not meta_file(home).parent.exists()
 
 
@@ -86,15 +86,15 @@ def test_check_mode_says_it_and_does_nothing(module: ModuleType, home: Path, com
     assert commands.calls == []
 
 
-def test_absent_takes_it_away(module: ModuleType, home: Path) -> None:
+def test_absent_takes_it_away(either: ModuleType, home: Path) -> None:
     write_context(home, "mine", "tcp://192.0.2.1:2376")
     others = picture(home)
-    run_module(module, **WANTED)
-    assert run_module(module, check_mode=True, state="absent")["changed"]
-    answer = run_module(module, state="absent")
+    run_module(either, **WANTED)
+    assert run_module(either, check_mode=True, state="absent")["changed"]
+    answer = run_module(either, state="absent")
     assert answer.actions == [("remove", f"docker context {NAME}")]
     assert {path: data for path, data in picture(home).items() if "contexts" in path} == others
-    assert not run_module(module, state="absent")["changed"]
+    assert not run_module(either, state="absent")["changed"]
 
 
 def test_absent_leaves_no_folder_that_was_not_there(module: ModuleType, home: Path) -> None:
@@ -103,25 +103,25 @@ def test_absent_leaves_no_folder_that_was_not_there(module: ModuleType, home: Pa
     assert list(home.iterdir()) == []
 
 
-def test_no_other_context_and_no_setting_is_touched(module: ModuleType, home: Path) -> None:
+def test_no_other_context_and_no_setting_is_touched(either: ModuleType, home: Path) -> None:
     for name, endpoint in (("desktop-linux", "unix:///x/docker.sock"), ("mine", "ssh://user@192.0.2.1")):
         write_context(home, name, endpoint)
     activate(home, "desktop-linux")
     before = picture(home)
     for step in (WANTED, {**WANTED, "description": "new"}):
-        run_module(module, **step)
+        run_module(either, **step)
         after = picture(home)
         after.pop(str(meta_file(home).relative_to(home)))
         assert after == before
 
 
 def test_the_environment_does_not_say_where_to_go(
-    module: ModuleType, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    either: ModuleType, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:1")
     monkeypatch.setenv("DOCKER_CONTEXT", "no-such-context")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "elsewhere"))
-    run_module(module, **WANTED)
+    run_module(either, **WANTED)
     assert stored(home)[0] == WANTED["endpoint"]
     assert not (tmp_path / "elsewhere").exists()
 
@@ -155,10 +155,10 @@ def test_the_active_one_is_not_removed(module: ModuleType, home: Path, damaged: 
     assert picture(home) == before
 
 
-def test_the_active_one_is_corrected(module: ModuleType, home: Path) -> None:
-    run_module(module, **{**WANTED, "description": "edited"})
+def test_the_active_one_is_corrected(either: ModuleType, home: Path) -> None:
+    run_module(either, **{**WANTED, "description": "edited"})
     activate(home, NAME)
-    assert run_module(module, **WANTED)["changed"]
+    assert run_module(either, **WANTED)["changed"]
     assert json.loads((home / ".docker" / "config.json").read_text())["currentContext"] == NAME
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -80,31 +80,22 @@ def test_the_sysbox_package_goes_through_it_and_a_hidden_value_blots_out_nothing
     assert "sesame" not in json.dumps(answer)
 
 
-def chosen(environment: dict[str, str], **variables: Any) -> dict[str, str]:
-    """What Ansible makes of the role's variables; in a process of its own, since a controller's code changes how a module warns."""
-    role = ["-e", f"@{ROLES}/docker_engine/vars/main.yml", "-e", json.dumps({"docker_engine_proxy": {}, **variables})]
-    argv = [
-        sys.executable,
-        "-m",
-        "ansible",
-        "adhoc",
-        "-i",
-        "host,",
-        "host",
-        *role,
-        "-m",
-        "debug",
-        "-a",
-        "var=__docker_engine_downloads",
-    ]
-    said = subprocess.run(argv, env={**os.environ, **environment}, capture_output=True, text=True, check=True).stdout
-    found = yaml.safe_load(said.partition("=>")[2])["__docker_engine_downloads"]
-    return {name: value for name, value in found.items() if value}
-
-
 @pytest.mark.ansible
-def test_the_setting_comes_first_and_the_environment_is_this_machines() -> None:
+def test_the_setting_comes_first_and_the_environment_is_this_machines(tmp_path: Path) -> None:
+    """What Ansible makes of the role's variables, of three hosts at once."""
     own, setting = {"HTTPS_PROXY": "http://own:1", "no_proxy": "localhost"}, {"HTTP_PROXY": "http://set:2"}
-    assert chosen(own, ansible_connection="local") == own
-    assert chosen(own, ansible_connection="ssh") == {}
-    assert chosen(own, ansible_connection="local", docker_engine_proxy=setting) == setting
+    hosts = {
+        "here": {"ansible_connection": "local", "docker_engine_proxy": {}},
+        "elsewhere": {"ansible_connection": "ssh", "docker_engine_proxy": {}},
+        "set": {"ansible_connection": "local", "docker_engine_proxy": setting},
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    # In a process of its own, since a controller's code changes how a module warns.
+    argv = [sys.executable, "-m", "ansible", "adhoc", "-i", str(tmp_path / "hosts.yml"), "all", "-e", f"@{ROLES}/docker_engine/vars/main.yml", "-m", "debug", "-a", "var=__docker_engine_downloads"]  # fmt: skip
+    said = subprocess.run(argv, env={**os.environ, **own}, capture_output=True, text=True, check=True).stdout
+    found = {}
+    for host, text in re.findall(r"^(\w+) \| SUCCESS => (.*?)(?=^\w+ \||\Z)", said, re.MULTILINE | re.DOTALL):
+        found[host] = {
+            name: value for name, value in yaml.safe_load(text)["__docker_engine_downloads"].items() if value
+        }
+    assert found == {"here": own, "elsewhere": {}, "set": setting}

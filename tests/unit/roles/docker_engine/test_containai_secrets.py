@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from ansible.module_utils.containai_secrets import mask
 
 ADDRESSES = [
@@ -16,13 +15,17 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("address", "shown"), ADDRESSES)
-@pytest.mark.parametrize(
-    "line", ["{}", 'HTTPS_PROXY="{}"\n', "export https_proxy={}\n", "proxy {} refused", "  HTTP_PROXY: '{}'\nmore: 1\n"]
-)
-def test_no_part_of_a_password_is_shown(address: str, shown: str, line: str) -> None:
-    assert mask(line.format(address)) == line.format(shown)
-    assert mask(line.format(shown)) == line.format(shown)
+def test_no_part_of_a_password_is_shown() -> None:
+    for address, shown in ADDRESSES:
+        for line in [
+            "{}",
+            'HTTPS_PROXY="{}"\n',
+            "export https_proxy={}\n",
+            "proxy {} refused",
+            "  HTTP_PROXY: '{}'\nmore: 1\n",
+        ]:
+            assert mask(line.format(address)) == line.format(shown)
+            assert mask(line.format(shown)) == line.format(shown)
 
 
 def test_a_proxy_of_another_form_is_hidden_too() -> None:
@@ -36,11 +39,9 @@ def test_every_line_is_masked() -> None:
     assert mask(text) == 'HTTP_PROXY="http://***@one"\nNO_PROXY="localhost"\nHTTPS_PROXY="http://***@two"\n'
 
 
-@pytest.mark.parametrize(
-    "text", ["", "http://proxy:3128", "user@1000.service", "getty@.service", "REVISION=@REVISION@", "a: b\nc@d"]
-)
-def test_what_holds_no_password_stays(text: str) -> None:
-    assert mask(text) == text
+def test_what_holds_no_password_stays() -> None:
+    for text in ["", "http://proxy:3128", "user@1000.service", "getty@.service", "REVISION=@REVISION@", "a: b\nc@d"]:
+        assert mask(text) == text
 
 
 def test_a_long_text_takes_no_time() -> None:

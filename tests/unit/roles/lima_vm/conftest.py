@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from .mac import ROLE, SOMEBODY, STANDINS, Mac
+from .mac import ROLE, SOMEBODY, Mac, install
 
 for _folder in (ROLE / "module_utils", ROLE.parent / "docker_engine/module_utils"):
     if str(_folder) not in ansible.module_utils.__path__:
@@ -97,7 +96,7 @@ def lima(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("limactl", "ssh"):
-        shutil.copy(STANDINS / name, programs / name)
+        install(name, programs)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     with tempfile.TemporaryDirectory(prefix="l", dir="/tmp") as folder:  # pytest's own are too long for a socket
         world = Standin(Path(folder) / "l", programs / "limactl")

@@ -25,6 +25,13 @@ UNSHARE = shutil.which("unshare") or "unshare"
 SOMEBODY = [UNSHARE, "--user", "--map-user=65534", "--map-group=65534"]
 
 
+def install(name: str, folder: Path, python: str = sys.executable) -> None:
+    """Put a stand-in into a folder; one in Python by that interpreter, which looks for nothing but its own library."""
+    first, _, rest = (STANDINS / name).read_text().partition("\n")
+    (folder / name).write_text(f"{f'#!{python} -IS' if 'python' in first else first}\n{rest}")
+    (folder / name).chmod(0o755)
+
+
 class Mac:
     """A PATH and an empty home."""
 
@@ -57,14 +64,14 @@ class Mac:
         if not (self.bin / "python3").exists():
             (self.bin / "python3").symlink_to("/usr/bin/python3")
         for name in names:
-            shutil.copy(STANDINS / name, self.bin / name)
+            install(name, self.bin)
 
     def brew(self) -> Path:
         """Install the stand-in of Homebrew, which links its programs as the original does; returns its path."""
         cellar = self.bin.with_name("cellar")
         cellar.mkdir()
         for name in ("brew", "limactl", "docker"):
-            shutil.copy(STANDINS / name, cellar / name)
+            install(name, cellar)
         self.have("ssh")
         (self.bin / "brew").symlink_to(cellar / "brew")
         return self.bin / "brew"
@@ -73,6 +80,17 @@ class Mac:
         """Tell the stand-in of limactl what goes wrong; nothing, once it is mended. A guest that ssh reaches is none of its arts."""
         (self.home / ".lima").mkdir(exist_ok=True)
         (self.home / ".lima/_standin.json").write_text(json.dumps({"guest": "unreachable", **settings}))
+
+    def made_vm(self) -> None:
+        """Have the VM that setup makes, which runs."""
+        self.have("limactl")
+        settings = self.tmp / "lima.yaml"
+        settings.write_text("# Made by the role lima_vm\nimages: [{location: /image.qcow2}]\n")
+        for words in (("create", "--name", "containai-secure", str(settings)), ("start", "containai-secure")):
+            as_user = [*(SOMEBODY if os.geteuid() == 0 else []), str(self.bin / "limactl"), *words]
+            subprocess.run(
+                as_user, env={"HOME": str(self.home), "PATH": str(self.bin)}, check=True, capture_output=True
+            )
 
     def end(self) -> None:
         """End the stand-ins of a VM."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from .conftest import STANDINS, Run, load
+from .conftest import Run, load
+from .mac import install
 
 
 @pytest.fixture
 def brew(tmp_path: Path) -> Path:
-    shutil.copy(STANDINS / "brew", tmp_path / "brew")
-    for name in ("limactl", "docker"):  # the stand-in pours its neighbours
-        (tmp_path / "cellar").mkdir(exist_ok=True)
-        shutil.copy(STANDINS / name, tmp_path / "cellar" / name)
-    link = tmp_path / "opt"
-    link.mkdir()
-    shutil.copy(STANDINS / "brew", tmp_path / "cellar/brew")
+    cellar, link = tmp_path / "cellar", tmp_path / "opt"
+    for folder in (cellar, link):
+        folder.mkdir()
+    for name in ("brew", "limactl", "docker"):  # the stand-in pours its neighbours
+        install(name, cellar)
     (link / "brew").symlink_to(tmp_path / "cellar/brew")
     return link / "brew"
 

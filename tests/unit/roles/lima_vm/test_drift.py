@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from ansible.module_utils.containai_lima_drift import drift, keep, size, steps
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
+def test_sizes() -> None:
+    for text, number in [
         ("100GiB", 100 << 30),
         ("4g", 4 << 30),
         ("1.5GiB", 3 << 29),
@@ -20,15 +16,12 @@ from ansible.module_utils.containai_lima_drift import drift, keep, size, steps
         (7, 7),
         ("much", None),
         ("", None),
-    ],
-)
-def test_sizes(text: Any, number: int | None) -> None:
-    assert size(text) == number
+    ]:
+        assert size(text) == number
 
 
-@pytest.mark.parametrize(
-    ("stored", "wanted", "recreate", "restart"),
-    [
+def test_drift() -> None:
+    for stored, wanted, recreate, restart in [
         ({}, {}, [], []),
         ({"cpus": 2}, {"cpus": 4}, [], ["cpus"]),
         ({"cpus": 2}, {}, [], ["cpus"]),
@@ -40,10 +33,8 @@ def test_sizes(text: Any, number: int | None) -> None:
         ({"disk": "odd"}, {"disk": "20GiB"}, [], ["disk"]),
         ({"vmType": "vz", "arch": "x86_64"}, {}, ["arch", "vmType"], []),
         ({}, {"user": {"name": "x"}}, ["user"], []),
-    ],
-)
-def test_drift(stored: dict[str, Any], wanted: dict[str, Any], recreate: list[str], restart: list[str]) -> None:
-    assert drift(stored, wanted) == (recreate, restart)
+    ]:
+        assert drift(stored, wanted) == (recreate, restart)
 
 
 def test_keep_takes_what_cannot_change_from_what_is_there() -> None:
@@ -53,9 +44,8 @@ def test_keep_takes_what_cannot_change_from_what_is_there() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
+def test_steps() -> None:
+    for arguments, expected in [
         (("started", None, False), "create start"),
         (("present", None, False), "create"),
         (("stopped", None, False), ""),
@@ -76,7 +66,5 @@ def test_keep_takes_what_cannot_change_from_what_is_there() -> None:
         (("stopped", "Running", False), "stop"),
         (("stopped", "Stopped", False), ""),
         (("stopped", "Broken", False), "repair"),
-    ],
-)
-def test_steps(arguments: tuple[Any, ...], expected: str) -> None:
-    assert steps(*arguments) == expected.split()
+    ]:
+        assert steps(*arguments) == expected.split()

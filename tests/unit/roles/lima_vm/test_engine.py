@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from .conftest import Run
 
 Call = Callable[..., dict[str, Any]]
 
-DOCKER = """#!/usr/bin/env python3
+DOCKER = (
+    f"#!{sys.executable} -IS"
+    + """
 import json, os, pathlib, sys
 here = pathlib.Path(sys.argv[0]).parent
 conf = json.loads((here / "conf.json").read_text())
@@ -30,6 +33,7 @@ if what == "run":
     print(conf["map"])
     print("36 35 98:0 / " + conf["mount"])
 """
+)
 GOOD = {
     "runtimes": {"runc": {}, "sysbox-runc": {}},
     "map": "         0     165536      65536",

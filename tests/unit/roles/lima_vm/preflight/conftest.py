@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ..conftest import STANDINS, Run, load
+from ..conftest import Run, load
+from ..mac import STANDINS, install
 
 Call = Callable[..., dict[str, Any]]
 Usage = namedtuple("Usage", "total used free")
@@ -47,11 +48,11 @@ class Mac:
                 link.symlink_to(program)
         self.monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
 
-    def put(self, name: str, where: str, source: str | None = None) -> Path:
-        target = self.root / where / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(STANDINS / (source or name), target)
-        return target
+    def put(self, name: str, where: str) -> Path:
+        folder = self.root / where
+        folder.mkdir(exist_ok=True)
+        install(name, folder)
+        return folder / name
 
 
 @pytest.fixture
