@@ -29,6 +29,7 @@ description:
 options:
   files: {type: list, elements: dict, required: true, description: "Files as {path, content, mode}; mode is a string such as C('0644').
           C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from.
+          With C(live: true) it has no part in that hash: its change takes no restart.
           With C(secret: true) a line of salt is put before the content, and the hash tells of the salt, not of the content."}
   absent: {type: list, elements: path, default: [], description: Files of ours that shall not be there any more.}
   data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
@@ -218,7 +219,7 @@ def main():
     try:
         record = Record()
         files, tokens = salt(module.params["files"])
-        public = [[file["path"], file["content"]] for file in files if not file.get("secret")]
+        public = [[file["path"], file["content"]] for file in files if not (file.get("secret") or file.get("live"))]
         revision = "-".join([sha256(json.dumps(public).encode())[:12], *tokens])
         refuse_restart(module, files, revision)
         if module.params["data_root"]:

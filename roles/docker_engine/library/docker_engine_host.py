@@ -12,7 +12,7 @@ import subprocess
 from ansible.module_utils import containai_link
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai_distribution import base_of, os_release
-from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, link_of
+from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, egress_of, link_of
 from ansible.module_utils.containai_platform import platform_here, read_text
 
 DOCUMENTATION = r"""
@@ -30,6 +30,8 @@ options:
   minimum_kernel: {type: str, required: true, description: "Oldest kernel, such as C(5.12)."}
   daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
   link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30); empty means a free one."}
+  egress: {type: str, choices: [open, no-private, list], default: open, description: Where containers may connect to.}
+  egress_allow: {type: list, elements: dict, default: [], description: "Networks that are allowed besides, as C({network, ports, protocol})."}
   dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
   report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so, with its finding."}
   user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
@@ -55,7 +57,7 @@ host:
   type: dict
   sample: {platform: wsl2, distribution: debian, version: "12", codename: bookworm, derivative: "", architecture: amd64, kernel: 6.6.87.2-microsoft-standard-WSL2,
            user: dev, home: /home/dev, dockerd_path: /usr/sbin/dockerd, containerd_path: /usr/bin/containerd,
-           link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}}
+           link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}, egress: {mode: open, allow: []}}
 """
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -209,12 +211,13 @@ def look(params, module):
         if not params["report"]:  # the report has a part of its own for this: the runtime
             raise
     user = owner(params["user"])
+    egress = egress_of(params["egress"], params["egress_allow"], params["settings"].get("proxy", {}), params["dedicated"])
     link = link_of(params["link_subnet"], *networks())
     return {
         "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,
         "dockerd_path": shutil.which("dockerd", path=PATHS) or "", "containerd_path": shutil.which("containerd", path=PATHS) or "",
-        "link": link,
+        "link": link, "egress": egress,
     }  # fmt: skip
 
 
@@ -226,6 +229,8 @@ def main():
             "minimum_kernel": {"type": "str", "required": True},
             "daemon_json": {"type": "path", "required": True},
             "link_subnet": {"type": "str", "required": True},
+            "egress": {"type": "str", "choices": ["open", "no-private", "list"], "default": "open"},
+            "egress_allow": {"type": "list", "elements": "dict", "default": []},
             "dedicated": {"type": "bool", "default": True},
             "user": {"type": "str", "default": ""},
             "report": {"type": "bool", "default": False},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 
+from ansible.module_utils.containai_engine_api import NoAnswer, answer
 from ansible.module_utils.containai_engine_state import (
     adrift,
     group_name,
@@ -50,7 +53,9 @@ def report(params):
         )
     else:
         findings.append(finding("engine", "pass", f"Docker {said.get('ServerVersion')} answers on {path}"))
-    return {"findings": findings + network_findings(params, state), "ready": True}
+    if params["check"]:
+        findings += [*network_findings(params, state), *ports_findings(path), *egress_findings()]
+    return {"findings": findings, "ready": True}
 
 
 def socket_finding(params):
@@ -66,18 +71,118 @@ def socket_finding(params):
     return finding("socket", "pass", found)
 
 
-def network_findings(params, state):
-    if not params["check"]:
+EGRESS, NETWORK = "/usr/local/libexec/containai/egress.json", "/usr/local/libexec/containai/network.json"
+SYSCTLS, TABLES = "/proc/sys/net/ipv4", ("/proc/net/tcp", "/proc/net/tcp6")
+DNS_PORT, NAME_SECONDS, SERVFAIL = 53, 10.0, 2  # the relay gives a silent server three seconds
+IN_FORCE = {
+    "open": "containers may connect everywhere but to the metadata address of clouds",
+    "no-private": "containers may connect everywhere but to private and link-local addresses and to this host",
+    "list": "containers may connect nowhere",
+}
+
+
+def egress_findings():
+    """Return what is said to be in force; whether the rules are there is the network's finding."""
+    try:
+        with open(EGRESS, encoding="utf-8") as handle:
+            policy = json.load(handle)
+        allowed = [f"{item['network']} ({', '.join([item['protocol'], *item['ports']])})" for item in policy["allow"]]
+        found = f"{policy['mode']}: {IN_FORCE[policy['mode']]}{', but to ' + ', '.join(allowed) if allowed else ''}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return [finding("egress", "fail", f"{EGRESS} is missing or cannot be read", "run `cai setup`")]
+    return [finding("egress", "pass", found)]
+
+
+def ports_findings(path):
+    """Return whether what containers publish over TCP is listened to on this host, which takes a docker-proxy for each; nothing if they publish nothing.
+
+    The canary for a Docker that starts its proxies only where it needs them itself (moby/moby#14856).
+    """
+    try:
+        containers = answer(path, "/containers/json", ANSWER_SECONDS) or []
+    except (NoAnswer, PermissionError):
         return []
+    published = {port["PublicPort"]: item["Names"][0].lstrip("/") for item in containers for port in item.get("Ports", []) if is_published(port)}
+    lost = sorted(set(published) - listening())
+    if lost:
+        name = published[lost[0]]
+        found = f"port {lost[0]} of the container {name} is published, and nothing listens to it on this host"
+        return [finding("ports", "fail", found, f"run `docker --context containai-secure restart {name}`; report it if it stays")]
+    return [finding("ports", "pass", f"published and listened to: {', '.join(map(str, sorted(published)))}")] if published else []
+
+
+def is_published(port):
+    return port.get("Type") == "tcp" and "PublicPort" in port and ":" not in port.get("IP", "")
+
+
+def listening():
+    """Return the TCP ports that something on this host listens to."""
+    found = set()
+    for table in TABLES:
+        try:
+            with open(table, encoding="ascii") as handle:
+                lines = [line.split() for line in handle]
+        except OSError:
+            continue
+        found |= {int(words[1].rpartition(":")[2], 16) for words in lines[1:] if len(words) > 3 and words[3] == "0A"}
+    return found
+
+
+def network_findings(params, state):
     if os.geteuid() == 0 and adrift(state):
         units = " ".join([*params["helpers"], params["unit"]])
         return [finding("network", "fail", "the engine does not run in the network namespace containai", f"run `sudo systemctl restart {units}`")]
+    mend = "run `sudo /usr/local/libexec/containai/network up`"
     if os.geteuid() != 0:
-        there = os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")
-        if there:
-            return [finding("network", "pass", "namespace containai and its link are there (its rules can be seen by root only)")]
-        return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
-    problem = network_problem(params["check"])
-    if problem is None:
-        return [finding("network", "pass", "namespace, link and rules are there")]
-    return [finding("network", "fail", problem, "run `sudo /usr/local/libexec/containai/network up`")]
+        if not (os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")):
+            return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
+        problem, whole = visible_problem(), "namespace containai and its link are there (its rules can be seen by root only)"
+    else:
+        problem, whole = network_problem(params["check"]), "namespace, link and rules are there"
+    if problem:
+        return [finding("network", "fail", problem, mend)]
+    return [finding("network", "pass", whole), names_finding()]
+
+
+def visible_problem():
+    """Return what an ordinary user can see to be wrong with the network; None if that is nothing."""
+    for name in ("ip_forward", "conf/cai0/forwarding", "conf/cai0/proxy_arp"):
+        try:
+            with open(f"{SYSCTLS}/{name}", encoding="ascii") as handle:
+                value = handle.read().strip()
+        except OSError:
+            continue
+        if value == "0":
+            return f"net.ipv4.{name.replace('/', '.')} is 0"
+    return None
+
+
+def names_finding():
+    """Ask for a name where containers ask for theirs; any answer will do."""
+    mend = "run `sudo systemctl restart containai-relay.service`"
+    try:
+        with open(NETWORK, encoding="utf-8") as handle:
+            engine = json.load(handle)["engine"]
+    except (OSError, ValueError, KeyError):
+        return finding("names", "fail", f"{NETWORK} is missing or cannot be read", "run `cai setup`")
+    code = answer_code(engine)
+    if code is None:
+        return finding("names", "fail", f"names do not resolve in the engine: {engine} does not answer", mend)
+    if code == SERVFAIL:
+        found = f"{engine} answers that this host's own resolver does not"
+        return finding("names", "warn", found, "run `getent hosts deb.debian.org` to see whether this host resolves names")
+    return finding("names", "pass", f"{engine} answers, with what this host's resolver says")
+
+
+def answer_code(server):
+    """Return the code of a DNS server's answer to the question for localhost, which every resolver knows by itself; None without an answer."""
+    question = b"\xca\x11\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(NAME_SECONDS)
+            sock.connect((server, DNS_PORT))
+            sock.send(question)
+            said = sock.recv(4096)
+    except OSError:
+        return None
+    return said[3] & 0xF if len(said) >= len(question) and said[:2] == question[:2] else None

@@ -6,6 +6,7 @@ import ipaddress
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
+from ansible.module_utils.containai_egress import EgressError, policy_of
 from ansible.module_utils.containai_settings import SettingError, check_all, check_places
 
 
@@ -51,6 +52,20 @@ def check_daemon_json(path, dedicated, dns=()):
     if value.get("default-runtime") == "sysbox-runc":
         return f"{path} makes sysbox-runc the default runtime. That is left as it is, but containers then run under Sysbox without asking for it."
     return None
+
+
+def egress_of(mode, allow, proxies, dedicated):
+    """Return where containers may connect to, as the engine's network program reads it."""
+    if not dedicated and (mode != "open" or allow):
+        raise Refusal(
+            "The variable docker_engine_egress is for WSL2 and Linux; in the VM on macOS containers may connect everywhere.",
+            "leave it out: `cai setup -e docker_engine_egress=open` (docs/macos.md says what the VM reaches of this Mac)",
+            "precondition",
+        )
+    try:
+        return policy_of(mode, allow, proxies)
+    except EgressError as error:
+        raise Refusal(str(error), error.hint, "precondition") from error
 
 
 def link_of(subnet, routes, links):

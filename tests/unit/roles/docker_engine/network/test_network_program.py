@@ -14,6 +14,7 @@ from tests.unit.roles.docker_engine.network.programs import load
 
 SETTINGS = {
     "subnet": "10.213.77.0/30", "prefix": 30, "machine": "10.213.77.1", "engine": "10.213.77.2", "daemon_json": "/nowhere", "dns": [],
+    "egress": {"mode": "open", "allow": []},
 }  # fmt: skip
 
 
@@ -91,8 +92,9 @@ class Kernel:
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("network")
-    for name in ("SAVED", "DOCKERD_FLAGS", "SETTINGS"):
+    for name in ("SAVED", "DOCKERD_FLAGS", "SETTINGS", "EGRESS", "RESOLV_CONF"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
+    monkeypatch.setattr(module, "ZONES", str(tmp_path / "zones"))
     monkeypatch.setattr(module, "backends", lambda: ["iptables"])
     monkeypatch.setattr(module, "neighbour_there", lambda: False)
     monkeypatch.delenv("INVOCATION_ID", raising=False)
@@ -145,7 +147,7 @@ DRIFTS = {
     ),
     "no masquerading": (lambda k: k.chains.pop(("nat", "POSTROUTING")), "iptables -t nat POSTROUTING -j CONTAINAI"),
     "a rule flushed": (lambda k: k.chains["filter", "CONTAINAI"].pop(), "iptables -t filter CONTAINAI -i cai0 -j ACCEPT"),
-    "a rule added": (lambda k: k.chains["filter", "CONTAINAI"].insert(0, "-j ACCEPT"), "holds 10 rules instead of 9"),
+    "a rule added": (lambda k: k.chains["filter", "CONTAINAI"].insert(0, "-j ACCEPT"), "holds 11 rules instead of 10"),
     "the chain not asked": (lambda k: k.chains.update({("filter", "FORWARD"): []}), "iptables -t filter FORWARD -j CONTAINAI"),
     "everybody's packets forwarded": (lambda k: setattr(k, "policy", "ACCEPT"), "FORWARD policy is ACCEPT"),
     "firewalld without the link": (lambda k: setattr(k, "zone", ""), "firewalld has cai0 in no zone"),
@@ -293,3 +295,74 @@ def test_what_is_typed_wrong_and_what_is_not_set_up(network: ModuleType, capsys:
     assert network.main(["everything"]) == 2
     assert network.main(["check"]) == 1
     assert "usage: network up | down | check" in capsys.readouterr().err
+
+
+ALLOW = [
+    {"network": "10.1.0.0/16", "protocol": "tcp", "ports": ["443", "8000:8100"]},
+    {"network": "10.2.0.0/16", "protocol": "all", "ports": []},
+]
+RESOLVER = [f"-d 192.168.1.1/32 -p {kind} -m {kind} --dport 53 -j RETURN" for kind in ("udp", "tcp")]
+ALLOWED = [*RESOLVER, "-d 10.1.0.0/16 -p tcp -m multiport --dports 443,8000:8100 -j RETURN", "-d 10.2.0.0/16 -j RETURN"]
+BLOCK = "-j REJECT --reject-with icmp-admin-prohibited"
+
+
+@pytest.mark.parametrize("mode", ["open", "no-private", "list"])
+def test_where_containers_may_connect_to(network: ModuleType, kernel: Kernel, mode: str) -> None:
+    Path(network.RESOLV_CONF).write_text("nameserver 127.0.0.53\nnameserver 192.168.1.1\nnameserver fd00::1\n")
+    settings = {**SETTINGS, "egress": {"mode": mode, "allow": ALLOW}}
+    network.up(settings)
+    assert list(network.problems(settings)) == []
+    rules = [rule.removeprefix("-i cai0 ") for rule in kernel.chains["filter", "CONTAINAI-EGRESS"]]
+    assert rules[: len(ALLOWED)] == ALLOWED
+    blocked = {"open": [f"-d {network.METADATA} {BLOCK}"], "list": [BLOCK]}
+    assert rules[len(ALLOWED) :] == blocked.get(mode, [f"-d {net} {BLOCK}" for net in network.PRIVATE])
+    # Asked before anything is let through, other engines' networks included.
+    chain = kernel.chains["filter", "CONTAINAI"]
+    assert chain.index("-i cai0 -j CONTAINAI-EGRESS") < min(
+        i for i, rule in enumerate(chain) if rule.startswith("-i cai0 -o ")
+    )
+    if mode == "open":
+        assert kernel.chains.get(("filter", "INPUT"), []) == []
+    else:
+        assert kernel.chains["filter", "INPUT"] == ["-i cai0 -j CONTAINAI-INPUT"]
+        assert kernel.chains["filter", "CONTAINAI-INPUT"] == [
+            "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+            *ALLOWED,
+            BLOCK,
+        ]
+
+
+def test_a_mode_that_is_taken_back_leaves_nothing(network: ModuleType, kernel: Kernel) -> None:
+    network.up({**SETTINGS, "egress": {"mode": "list", "allow": []}})
+    (found,) = problems(network)
+    assert "INPUT -i cai0 -j CONTAINAI-INPUT" in found or "CONTAINAI-EGRESS" in found
+    network.up(SETTINGS)
+    assert problems(network) == []
+    assert kernel.chains["filter", "INPUT"] == []
+
+
+def test_a_resolver_that_changed_may_be_asked(network: ModuleType, kernel: Kernel) -> None:
+    settings = {**SETTINGS, "egress": {"mode": "list", "allow": []}}
+    network.up(settings)
+    Path(network.RESOLV_CONF).write_text("nameserver 192.168.1.1\n")
+    network.follow(settings)
+    assert kernel.chains["filter", "CONTAINAI-EGRESS"] == [*RESOLVER, BLOCK]
+
+
+def test_firewalld_knows_the_link_after_a_reload_too(network: ModuleType, kernel: Kernel) -> None:
+    zones = Path(network.ZONES)
+    zones.mkdir()
+    network.up(SETTINGS)
+    (file,) = zones.iterdir()
+    assert file.name == "containai.xml"
+    assert '<interface name="cai0"/>' in file.read_text()
+    assert problems(network) == []
+    file.unlink()
+    assert "no zone" in problems(network)[0]
+    network.up(SETTINGS)
+    assert file.exists()
+    kernel.zone = "containai"
+    kernel.calls.clear()
+    network.down(SETTINGS)
+    assert not file.exists()
+    assert ("removeInterface", "ss", "containai", "cai0") in [call[-4:] for call in kernel.calls]

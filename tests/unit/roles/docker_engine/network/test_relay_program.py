@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +85,10 @@ CASES: dict[str, tuple[dict[str, bytes | None], bytes | None]] = {
 def test_servers_are_asked_in_their_order(relay: ModuleType, name: str) -> None:
     servers, expected = CASES[name]
     assert ask(relay, **servers) == expected
+
+
+def test_where_nobody_answers_nobody_has_to_wait(relay: ModuleType) -> None:
+    assert relay.failure(QUESTION) == QUESTION[:2] + b"\x81\x82" + QUESTION[4:]
 
 
 @pytest.mark.parametrize(
@@ -189,3 +195,86 @@ class Accepted:
 )
 def test_where_dockerd_meant_to_go(relay: ModuleType, host: str, port: int, targets: list[tuple[str, int]]) -> None:
     assert relay.localhost_targets(Accepted(host, port)) == targets
+
+
+TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
+   1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2 1 0 100 0 0 10 0
+   2: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 3 1 0 100 0 0 10 0
+"""
+TABLE6 = """  sl  local_address                         remote_address                        st tx_queue rx_queue
+   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000
+   1: B80D0120000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000
+   2: short
+"""
+
+
+@pytest.mark.skipif(sys.byteorder == "big", reason="the tables are written as a little-endian kernel does")
+def test_what_listens_is_read_from_the_kernels_tables(relay: ModuleType) -> None:
+    assert relay.ports_in(TABLE, relay.LISTENS) == {("127.0.0.1", 8080), ("0.0.0.0", 22)}
+    assert relay.ports_in(TABLE6, relay.LISTENS) == {("::", 80), ("2001:db8::1", 8080)}
+
+
+def free(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def can_bind(kind: int, port: int, host: str = "127.0.0.1") -> bool:
+    """As dockerd tries it: with SO_REUSEADDR for TCP."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_port_of_the_machine_is_taken_in_the_engines_namespace_as_long_as_it_is_there(
+    relay: ModuleType, kind: int
+) -> None:
+    port = free(kind)
+    there = {(kind, "127.0.0.1", port)}
+    ports = relay.Ports(lambda: set(there), contextlib.nullcontext)
+    for _ in range(2):
+        ports.follow()
+        assert not can_bind(kind, port)
+        assert not can_bind(kind, port, "0.0.0.0")
+    there.clear()
+    ports.follow()
+    assert can_bind(kind, port)
+
+
+def test_a_port_that_the_engine_publishes_is_left_to_it(relay: ModuleType) -> None:
+    """A container that is started again must find its port, although its old proxy still listens on the machine."""
+    kind = socket.SOCK_STREAM
+    with socket.socket() as dockerds:
+        dockerds.bind(("127.0.0.1", 0))
+        there = {(kind, "127.0.0.1", dockerds.getsockname()[1])}
+        ports = relay.Ports(lambda: set(there), contextlib.nullcontext)
+        ports.follow()
+    ports.follow()
+    assert ports.held == {}
+    there_again = there.copy()
+    there.clear()
+    ports.follow()
+    there.update(there_again)
+    ports.follow()
+    assert set(ports.held) == there
+    ports.release()
+    assert ports.held == {}
+
+
+def test_no_more_ports_are_held_than_there_is_room_for(relay: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MOST_PORTS", 3)
+    kind = socket.SOCK_DGRAM
+    there = {(kind, "127.0.0.1", free(kind)) for _ in range(8)}
+    ports = relay.Ports(lambda: there, contextlib.nullcontext)
+    ports.follow()
+    ports.follow()
+    assert len(ports.held) == 3
+    ports.release()

@@ -49,6 +49,7 @@ def relay() -> Any:
             running.append(subprocess.Popen(argv, pass_fds=[listener.fileno()], stderr=subprocess.PIPE))
             return listener.getsockname()[1]
 
+    start.running = running  # type: ignore[attr-defined]  # for the one test that starves it
     yield start
     for process in running:
         assert process.poll() is None, "the relay ended by itself"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import resource
 import socket
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +104,27 @@ def test_a_refused_backend_closes_and_the_next_one_is_served(relay: Any, backend
     with connect(port) as client:
         assert everything(client) == b"now"
     late.listener.close()
+
+
+def test_running_out_of_descriptors_slows_and_never_spins(backend: Any, relay: Any) -> None:
+    """The kernel keeps who waits; with room again all are served, and the processor was left alone meanwhile."""
+    port = relay("tcp", backend(lambda client: client.sendall(everything(client))))
+    (process,) = relay.running
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (8, 4096))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(12)]
+        time.sleep(0.2)
+        before = sum(seconds_used(process.pid))
+        time.sleep(1)
+        assert sum(seconds_used(process.pid)) - before < 0.3
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+        for number, client in enumerate(clients):
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+        assert [everything(client) for client in clients] == [b"%d" % number for number in range(12)]
+
+
+def seconds_used(pid: int) -> tuple[float, float]:
+    """Seconds of processor that a process used: its own and the kernel's."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(words[11]) / os.sysconf("SC_CLK_TCK"), int(words[12]) / os.sysconf("SC_CLK_TCK")
