@@ -100,6 +100,14 @@ def test_another_version_costs_no_container(box: Box, packages):
     box.converged()
 
 
+@pytest.mark.slow
+def test_an_uninstall_costs_no_files(box: Box):
+    box.cai("uninstall", "--yes").expect(0)
+    box.setup()
+    box.sh(f"{D} start {NAME}")
+    assert whole(box)
+
+
 def test_a_power_cut_costs_no_files(box: Box):
     cut_the_power(box)
     assert whole(box)

@@ -23,7 +23,7 @@ PROGRAMS = [
 TRAP = (
     '#!/bin/sh\necho "$(/usr/bin/id -u) $0 $*" >>/opt/sprung\nPATH=/usr/sbin:/usr/bin:/sbin:/bin exec "${0##*/}" "$@"\n'
 )
-OURS = "/etc/systemd/system/containai* /usr/local/libexec/containai /var/lib/containai /run/docker-containai* /run/containai* /etc/docker /etc/apt/keyrings /etc/systemd/system/sysbox-mgr.service.d"
+OURS = "/etc/systemd/system/containai* /usr/local/libexec/containai /var/lib/containai /run/docker-containai* /run/containai* /etc/docker /etc/apt/keyrings /etc/systemd/system/sysbox-mgr.service.d /etc/systemd/system/sysbox-fs.service.d"
 
 
 @pytest.fixture(scope="module")
