@@ -9,7 +9,7 @@ from pathlib import Path
 def main() -> None:
     """Run the command line and leave with its exit code."""
     # A dry run promises to leave the disk alone, so not even a .pyc may be written beside us.
-    if "--dry-run" in sys.argv or "doctor" in sys.argv:
+    if "--dry-run" in sys.argv or sys.argv[1:2] in (["doctor"], ["status"]):
         sys.dont_write_bytecode = True
     _leave_the_working_directory()
     try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from cai import __version__, folders
 from cai.errors import CaiError, Exit
 from cai.report import Report
+from cai.text import clean
 
 _LIMIT = 1_000_000
 _FILES = ("/etc/docker/daemon.json", "/proc/version", "/etc/os-release")
@@ -107,6 +108,26 @@ def _contents(report: Report) -> dict[str, str]:
     if run:
         texts["last-run.txt"] = _read(run / "stdout")
     return texts
+
+
+def issue_text(report: Report) -> str:
+    """Write what a bug report needs as Markdown, without names and secrets."""
+    rows = [(finding.part, finding.status, finding.found, finding.hint) for finding in report.findings]
+    health = "\n".join(
+        f"- {status}: {part}: {found}{f' -> {hint}' if hint else ''}" for part, status, found, hint in rows
+    )
+    errors = "\n".join(f"- {error.kind}: {error.message}" for error in report.errors)
+    run = folders.last_run()
+    log = "\n".join(_read(run / "stdout").splitlines()[-40:]) if run else "(none)"
+    parts = {
+        "What happened": "(what you typed, what you expected, what came instead)",
+        "Versions": f"```\n{_versions()}```",
+        "Health": health or "(nothing was found out)",
+        **({"Errors": errors} if errors else {}),
+        "End of the last run": f"```\n{log}\n```",
+    }
+    text = "".join(f"### {title}\n\n{body}\n\n" for title, body in parts.items())
+    return f"<!-- Made by `cai doctor --issue`; read it before you publish it. -->\n\n{clean(redact(text, _names()))}"
 
 
 def _versions() -> str:

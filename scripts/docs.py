@@ -1,4 +1,4 @@
-"""Make docs/variables.md and the table of variables in each role's README.md from meta/argument_specs.yml.
+"""Make docs/variables.md, the roles' tables of variables and the manual pages, from argument_specs.yml and --help.
 
 usage: python scripts/docs.py [--check]
 """
@@ -13,6 +13,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]  # run as a program, it finds only its own folder
+from scripts.manual import pages  # noqa: E402 - after the line above
+
 ORDER = ("docker_engine", "sysbox", "docker_context", "lima_vm")
 SECTION = re.compile(r"(?m)^## Variables\n(?:(?!## ).*\n?)*")
 HEAD = "| name | type | default | meaning |\n|---|---|---|---|\n"
@@ -102,7 +105,8 @@ def readme(role: Path) -> str:
 def wanted() -> dict[Path, str]:
     """Return every generated file with what should be in it."""
     files = {role / "README.md": readme(role) for role in roles() if (role / "README.md").exists()}
-    return {**files, ROOT / "docs" / "variables.md": page()}
+    manual = {ROOT / "docs" / "man" / name: text for name, text in pages().items()}
+    return {**files, **manual, ROOT / "docs" / "variables.md": page()}
 
 
 def main(argv: list[str]) -> int:
@@ -112,6 +116,7 @@ def main(argv: list[str]) -> int:
     for path, text in stale.items():
         print(f"{'stale' if '--check' in argv else 'made'}: {path.relative_to(ROOT)}")
         if "--check" not in argv:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
     return 1 if stale and "--check" in argv else 0
 

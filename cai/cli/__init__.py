@@ -9,9 +9,12 @@ import click
 
 from cai import __version__
 from cai.cli.completion import completion
+from cai.cli.docker import docker
+from cai.cli.docker import run as run_container
 from cai.cli.doctor import doctor
 from cai.cli.path import path
 from cai.cli.setup import setup
+from cai.cli.status import status
 from cai.cli.uninstall import uninstall
 from cai.errors import CaiError, Exit, no_room
 
@@ -19,9 +22,11 @@ HELP = """Set up a secure container engine, Docker with Sysbox, beside Docker De
 
 \b
 Examples:
-  cai setup --dry-run   see what would be done; changes nothing
-  cai setup             do it, and verify that it works
-  cai doctor            see whether it is healthy, and how to mend what is not
+  cai setup --dry-run        see what would be done; changes nothing
+  cai setup                  do it, and verify that it works
+  cai run -it ubuntu:24.04   a container in isolation
+  cai status                 the engine and its containers
+  cai doctor                 is it healthy, and what mends what is not
 
 \b
 Exit codes:
@@ -32,14 +37,33 @@ Exit codes:
 """
 
 
-@click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+START = """A second Docker engine, in which containers run in real isolation (Sysbox), beside the Docker you have.
+
+  cai setup --dry-run        see what would be done; changes nothing
+  cai setup                  do it, and verify that it works
+  cai run -it ubuntu:24.04   a shell in an isolated container
+  cai status                 the engine and its containers
+  cai --help                 everything else
+"""
+
+
+@click.group(
+    help=HELP,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="cai")
-def cli() -> None:
-    """Hold the commands."""
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Hold the commands; alone, show the first ones to type."""
+    if context.invoked_subcommand is None:
+        click.echo(START, nl=False)
 
 
-for command in (setup, doctor, uninstall, path, completion):
+for command in (setup, run_container, docker, status, doctor, uninstall, path, completion):
     cli.add_command(command)
+# The commands that have a --json of their own; everything after `run` and `docker` is docker's.
+_WITH_JSON = ("setup", "doctor", "uninstall", "status")
 
 
 def run(arguments: list[str]) -> int:
@@ -60,8 +84,12 @@ def run(arguments: list[str]) -> int:
         return _failed(arguments, error)
 
 
+def _wants_json(arguments: list[str]) -> bool:
+    return arguments[:1] != [] and arguments[0] in _WITH_JSON and "--json" in arguments
+
+
 def _misused(arguments: list[str], error: click.ClickException) -> int:
-    if "--json" in arguments:
+    if _wants_json(arguments):
         from cai import output, report
 
         output.print_json(report.error_report(arguments[0], CaiError(error.format_message(), code=Exit.USAGE)))
@@ -78,7 +106,7 @@ def _failed(arguments: list[str], error: Exception) -> int:
 
     if not isinstance(error, CaiError):
         error = no_room(error) or report.internal(f"{type(error).__name__}: {error}", _crash_log(arguments))
-    if "--json" in arguments:
+    if _wants_json(arguments):
         output.print_json(report.error_report(arguments[0], error))
     output.error(output.console(sys.stderr), error)
     return error.code
@@ -90,7 +118,7 @@ def _crash_log(arguments: list[str]) -> str:
 
     from cai import folders
 
-    if "--dry-run" in arguments or "doctor" in arguments:
+    if "--dry-run" in arguments or arguments[:1] in (["doctor"], ["status"]):
         return ""
     try:
         log = folders.new_folder() / "stdout"

@@ -175,7 +175,9 @@ def finish(request: Request, report: Report, page: Callable[[Any, Report], None]
     ):
         page(output.console(sys.stdout), report)
     errors = output.console(sys.stderr)
-    told = {finding.found for finding in report.findings} if request.command == "doctor" and not request.as_json else ()
+    told = {
+        item.found.partition("\n")[0] for item in report.findings if request.command == "doctor" and not request.as_json
+    }
     for problem in report.errors:
         if problem.message not in told:  # the page above has it already
             output.error(errors, problem)

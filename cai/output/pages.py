@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cai import engine
 from cai.events import Action, Diff, Finding
 from cai.guest import in_vm
 from cai.output.base import MARKS, component, styled
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cai.report import Report
+    from cai.status import Status
 
-NEXT_COMMAND = "docker --context {context} run --rm -it --runtime=sysbox-runc ubuntu:24.04"
-PLAIN_COMMAND = "docker --context {context} run --rm -it ubuntu:24.04"
+NEXT_COMMAND = "cai run -it ubuntu:24.04"
+# For a context that was named on the command line alone: the next `cai` does not know it.
+NEXT_PLAIN = "docker --context {context} run -it --runtime=sysbox-runc ubuntu:24.04"
+ORDINARY_COMMAND = "docker --context {context} run --rm -it ubuntu:24.04"
 # A plan's verb, and the word for it when it is done.
 DONE = {
     "install": "installed", "create": "created", "change": "changed", "start": "started", "restart": "restarted",
@@ -68,8 +72,10 @@ def summary(out: Console, report: Report) -> None:
     _say(out, f"({rest}, {duration(report.seconds)}).", label=f"{verdict} ", style=style)
     _notes(out, report)
     if report.command == "setup":
-        what = "a Sysbox container" if report.isolated else "an ordinary container, which Sysbox does not isolate"
-        command = (NEXT_COMMAND if report.isolated else PLAIN_COMMAND).format(context=line(report.context))
+        what = "an isolated container" if report.isolated else "an ordinary container, which Sysbox does not isolate"
+        command = (NEXT_PLAIN if report.isolated else ORDINARY_COMMAND).format(context=line(report.context))
+        if report.isolated and report.context == engine.context_name():
+            command = NEXT_COMMAND
         out.print(f"Start {what}:", soft_wrap=True)
         out.print(styled(f"  {command}", "cyan"), soft_wrap=True)
 
@@ -177,3 +183,40 @@ def _finding(out: Console, finding: Finding, width: int) -> None:
         _say(out, finding.found, len(head) + 2, label=head.append("  "))
     if finding.hint:
         _say(out, finding.hint, 6, label="    → ", style="cyan")
+
+
+_STATES = {
+    "runs": "runs", "stopped": "does not run", "forbidden": "may not be opened by this user", "absent": "is not there",
+    "silent": "gives no answer",
+}  # fmt: skip
+
+
+def status(out: Console, found: Status) -> None:
+    """Write the state of the engine, a line a thing, and its containers."""
+    mark, _, colour = MARKS["pass" if found.state == "runs" else "fail"]
+    where = f"{_STATES[found.state]}{f', Docker {line(found.docker)}' if found.docker else ''}"
+    out.print(styled(f"{mark} ", colour).append(f"Engine      {where}", style="default"), soft_wrap=True)
+    rows = [("Socket", f"{found.engine.socket} (context {found.engine.context})"), ("Sysbox", found.sysbox)]
+    for name, text in [*rows, ("VM", f"{found.engine.context}: {found.vm}" if found.vm else "")]:
+        if text:
+            out.print(f"  {name:<10}  {line(text)}", soft_wrap=True)
+    for text in found.advisories:
+        _attention(out, "Advisory", text)
+    for text in (f"{item.name} runs under {item.runtime}, without Sysbox's isolation" for item in found.plain):
+        _attention(out, "Container", text)
+    if found.state == "runs":
+        _containers(out, found)
+
+
+def _attention(out: Console, name: str, text: str) -> None:
+    mark, _, colour = MARKS["warn"]
+    out.print(styled(f"{mark} ", colour).append(f"{name:<10}  {line(text)}", style="default"), soft_wrap=True)
+
+
+def _containers(out: Console, found: Status) -> None:
+    table = [(item.name, item.runtime, item.status, item.image) for item in found.containers]
+    out.print(f"  Containers  {f'{len(table)} running' if table else 'none running'}")
+    widths = [max((len(line(row[at])) for row in table), default=0) for at in range(3)]
+    for row in table:
+        cells = [f"{line(cell):<{width}}" for cell, width in zip(row, widths, strict=False)]
+        out.print(f"    {'  '.join(cells)}  {line(row[3])}".rstrip(), soft_wrap=True)

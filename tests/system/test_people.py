@@ -102,7 +102,7 @@ def test_setup_shows_how_far_it_is_and_ends_with_what_to_type(box: Box) -> None:
     assert any(re.match(r"Install Sysbox  \d+%, ", line) for line in live), live
     assert re.search(r"✓ Install Docker's packages +changed +\d+", stays)
     assert re.search(r"✓ Verify the isolation of a Sysbox container +\d", stays)
-    assert stays.rstrip().endswith("docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04")
+    assert stays.rstrip().endswith("cai run -it ubuntu:24.04")
     fits(stays, 80)
 
 

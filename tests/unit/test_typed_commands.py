@@ -10,6 +10,8 @@ import click
 import pytest
 
 from cai import cli, config
+from cai.arguments import with_runtime
+from cai.cli.docker import Untouched
 from tests.unit.test_documents import DOCUMENTS, ROOT, texts
 
 SETTINGS = config.schema(ROOT / "roles")
@@ -40,6 +42,9 @@ def given(line: str) -> tuple[str, ...]:
     if not words or words[0].startswith("-") or words[0] in ("{}", "command"):
         return ()
     command = cli.cli.commands[words[0].rstrip(".,")]
+    if isinstance(command, Untouched):
+        with_runtime([*command.words, *words[1:]])
+        return ()
     with click.Context(click.Command("cai")) as parent, command.make_context(words[0], words[1:], parent) as context:
         return tuple(context.params.get("extra", ()))
 

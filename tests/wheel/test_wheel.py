@@ -89,3 +89,10 @@ def test_a_dry_run_works_from_anywhere_and_leaves_nothing(installed, tmp_path):
     assert "mistake in cai" not in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert sorted(installed.parents[1].rglob("*")) == before
+
+
+def test_the_manual_pages_are_where_man_looks(built):
+    with zipfile.ZipFile(built) as archive:
+        names = {name.rpartition("/")[2] for name in archive.namelist() if ".data/data/share/man/man1/" in name}
+    assert names == {path.name for path in (REPOSITORY / "docs" / "man").iterdir()}
+    assert {"cai.1", "cai-run.1"} <= names

@@ -230,7 +230,7 @@ def main():
             drop(module, record, path, actions, diffs)
         group, user = module.params["group"], module.params["user"]
         if group and admit(module, record, group, user, actions) and not module.check_mode:
-            notes.append(f"{user} is now in the group {group}: log out and in again (or run `newgrp {group}`) to use the engine.")
+            notes.append(f"{user} is now in the group {group}: `cai` works at once; for docker itself log out and in again (or run `newgrp {group}`).")
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename or 'A file'} cannot be written: {error.strerror}.",

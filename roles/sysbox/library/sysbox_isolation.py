@@ -26,6 +26,7 @@ description:
   - The Sysbox container must have a user namespace of its own (C(/proc/self/uid_map)) and a file system of sysbox-fs (C(/proc/self/mountinfo)).
     The same image under runc is the negative control. The engine's default runtime must not be sysbox-runc.
   - An installed Sysbox with a known weakness is a warning, and a finding of its own in the report.
+  - A health report also names the running containers that are not under Sysbox.
   - The image is made of this host's C(cat) and its libraries, so no registry is asked. Image and containers are removed again.
 options:
   socket: {type: path, required: true, description: The engine's API socket.}
@@ -176,6 +177,23 @@ def report(params, check_mode):
     return {"part": "isolation", "status": "pass", "found": f"a container ran in a user namespace of its own (uid map {uid_map}) with sysbox-fs", "hint": ""}
 
 
+def plain_containers(params):
+    """Return the finding about running containers that are not under Sysbox; none where there are none, or the engine cannot be asked."""
+    try:
+        running = ask(params["socket"], "/containers/json") or [] if params["ready"] else []
+        details = [ask(params["socket"], f"/containers/{item['Id']}/json") or {} for item in running]
+    except PermissionError:
+        return []
+    runtimes = {detail.get("Name", "").lstrip("/"): detail.get("HostConfig", {}).get("Runtime", "sysbox-runc") for detail in details}
+    plain = sorted(name for name, runtime in runtimes.items() if runtime != "sysbox-runc" and not name.startswith("containai-isolation-"))
+    if not plain:
+        return []
+    found = f"not under Sysbox, and so not isolated by it: {', '.join(plain[:10])}{f' and {len(plain) - 10} more' if plain[10:] else ''}"
+    return [
+        {"part": "containers", "status": "warn", "found": found, "hint": "if that was not meant, make them again with `cai run` or `--runtime=sysbox-runc`"}
+    ]
+
+
 def untried(found, hint):
     return {"part": "isolation", "status": "unknown", "found": found, "hint": hint}
 
@@ -202,7 +220,8 @@ def main():
     )
     hold(module)
     if module.params["report"]:
-        module.exit_json(changed=False, isolated=False, findings=[report(module.params, module.check_mode), *weaknesses(module.params)])
+        found = [report(module.params, module.check_mode), *plain_containers(module.params), *weaknesses(module.params)]
+        module.exit_json(changed=False, isolated=False, findings=found)
     for weak in weaknesses(module.params):
         module.warn(f"{weak['found']} To mend that, {weak['hint']}.")
     if module.check_mode:

@@ -1,10 +1,11 @@
 import json
+import re
 import stat
 import tarfile
 
 import pytest
 
-from cai import bundle
+from cai import bundle, events
 from cai.errors import CaiError
 from cai.report import Report
 
@@ -116,3 +117,21 @@ def test_links_that_another_user_put_there_are_not_followed(tmp_path):
     assert victim.read_text() == "precious"
     assert not target.is_symlink()
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_the_text_for_a_bug_report_holds_no_name_and_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "ann"))
+    monkeypatch.setenv("USER", "ann")
+    for name in ("SUDO_USER", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    run = tmp_path / "ann/.local/state/containai/runs/1"
+    run.mkdir(parents=True)
+    (run / "stdout").write_text("of ann: password=sesame \x1b[2J")
+    report = Report("doctor", "linux", finished=True)
+    report.add(events.Finding("engine", "fail", "ann's engine is stopped", "run `cai setup`"))
+    text = bundle.issue_text(report)
+    assert "- fail: engine: user's engine is stopped -> run `cai setup`" in text
+    assert "of user: password=*** \\x1b[2J" in text
+    assert "python" in text
+    assert "sesame" not in text
+    assert not re.search(r"\bann\b", text)

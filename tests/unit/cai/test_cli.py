@@ -28,7 +28,7 @@ def help_of(name):
 
 
 def test_the_commands_are_the_documented_ones():
-    assert COMMANDS == ["completion", "doctor", "path", "setup", "uninstall"]
+    assert COMMANDS == ["completion", "docker", "doctor", "path", "run", "setup", "status", "uninstall"]
 
 
 def test_every_command_has_help_an_example_and_its_exit_codes():

@@ -20,7 +20,7 @@ from cai.report import Report
 SOURCES = sorted(Path(cai.__file__).parent.rglob("*.py"))
 MAKERS = {"CaiError", "_bad", "_refused", "internal"}
 # An answer to the user's own "no"; an error that is handed on; the user's Ctrl-C.
-WITHOUT_HINT = {"Nothing was removed."}
+WITHOUT_HINT = {"Nothing was removed.", "Nothing was changed."}
 
 
 def text_of(node: ast.AST | None) -> str | None:

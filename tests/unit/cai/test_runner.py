@@ -1,6 +1,7 @@
 """The command over stub playbooks: exit codes, what is left behind, what Ansible gets to see."""
 
 import os
+import re
 import stat
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_run_that_works(sandbox):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for text in ("changed  Stub: Install it (", "warning  Something is odd.", "installed  docker-ce", "Note: Log in again.",
-                 "1 changed, 1 warning", "docker --context containai-secure run --rm -it --runtime=sysbox-runc ubuntu:24.04"):  # fmt: skip
+                 "1 changed, 1 warning", "cai run -it ubuntu:24.04"):  # fmt: skip
         assert text in done.stdout
     assert [path.name for path in runs(sandbox)[-1].iterdir()] == ["stdout"]
     assert stat.S_IMODE((runs(sandbox)[-1] / "stdout").stat().st_mode) == 0o600
@@ -67,6 +68,28 @@ def test_a_run_that_works(sandbox):
 
 
 @pytest.mark.ansible
+def test_the_first_failure_stands_above_what_failed_after_it(sandbox):
+    sandbox.tasks("""
+        - block:
+            - block:
+                - name: Fail, and be rescued
+                  pretend: {failure: {msg: Nothing.}}
+              rescue:
+                - name: Mend it
+                  pretend:
+            - name: Begin
+              pretend: {failure: {msg: The first., hint: run `a`}}
+          always:
+            - name: Compare
+              pretend: {failure: {msg: The second., hint: run `b`}}
+    """)
+    done = sandbox.cai("setup")
+    assert re.fullmatch(
+        r"Error: The first.\n Hint: run `a`\n  Log: .*\n Also: The second.\n Hint: run `b`\n", done.stderr
+    ), done.stderr
+    assert done.returncode == 1
+
+
 def test_an_unreachable_target_is_four(sandbox):
     (sandbox.content / "inventory" / "localhost.yml").write_text(
         "all: {hosts: {localhost: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}}}\n"

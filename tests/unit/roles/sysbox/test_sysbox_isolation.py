@@ -194,6 +194,18 @@ def test_the_health_report(module: ModuleType, docker: Docker, ready: bool, stat
     assert finding["status"] == ("fail" if ready else "unknown")
 
 
+def test_the_health_report_names_the_containers_that_are_not_under_sysbox(module: ModuleType, docker: Docker) -> None:
+    docker.answers["/containers/json"] = [{"Id": "a"}, {"Id": "b"}, {"Id": "gone"}]
+    for identity, name, runtime in (("a", "web", "sysbox-runc"), ("b", "old", "runc")):
+        docker.answers[f"/containers/{identity}/json"] = {"Name": f"/{name}", "HostConfig": {"Runtime": runtime}}
+    _, finding = run_module(module, socket=docker.socket, report=True)["findings"]
+    assert (finding["part"], finding["status"]) == ("containers", "warn")
+    assert finding["found"].endswith(": old")
+    assert "`cai run`" in finding["hint"]
+    (only,) = run_module(module, socket=docker.socket, report=True, ready=False)["findings"]
+    assert only["part"] == "isolation"
+
+
 def test_the_image_runs(module: ModuleType, needs_root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its program and libraries are enough: cat works with that folder as its root."""
     monkeypatch.setattr(module, "PATH", "/usr/bin:/bin")
