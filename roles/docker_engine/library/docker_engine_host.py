@@ -51,6 +51,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: platform, status: pass, found: "wsl2, Ubuntu 24.04", hint: ""}]}
+apparmor: {type: bool, returned: success, description: whether the host has an AppArmor profile for fusermount3, sample: false}
 host:
   description: what was found
   returned: success
@@ -61,6 +62,7 @@ host:
 """
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FUSE_PROFILE = "/etc/apparmor.d/fusermount3"
 TITLES = {"wsl2": "WSL2", "linux": "Linux"}
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -246,7 +248,7 @@ def main():
         system = f"{host['derivative']} (not tested; treated as {base})" if host["derivative"] else base
         found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
-        module.exit_json(changed=False, host=host, findings=findings)
+        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE))
     except Refusal as refusal:
         findings = [{"part": "platform", "status": "fail", "found": refusal.message, "hint": refusal.hint}] if module.params["report"] else []
         if module.params["report"] and refusal.failure == "precondition":  # the other parts are still worth a look
