@@ -20,7 +20,7 @@ description:
   - On a host whose kernel has not loaded that profile nothing is read further or changed.
 options:
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) takes the block out, where the record says that setup put it there."}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
+  report: {type: bool, default: false, description: "Return C(findings) for a health report; nothing is changed."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
