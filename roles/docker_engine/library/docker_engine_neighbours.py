@@ -9,19 +9,26 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai_comparison import Comparison
+from ansible.module_utils.containai_firewall import rules, zones
+from ansible.module_utils.containai_links import links, own_addresses, routes
 from ansible.module_utils.containai_other_engine import OtherEngine
+from ansible.module_utils.containai_package_list import packages, removed_by_others
 from ansible.module_utils.containai_record import Record
 
 DOCUMENTATION = r"""
 module: docker_engine_neighbours
 short_description: Take a snapshot of everything Docker on a host that is not ours, and compare
 description:
-  - Called before the first change without I(before), it returns a snapshot; called at the end with it, it fails and names every difference.
+  - Called before the first change without I(before), it returns a snapshot. Called at the end with it, it fails and names every difference that the run could
+    have caused. What others did by themselves meanwhile (containers that ended or started, packages that were upgraded) is returned as C(notes).
   - Seen are the docker contexts except ours, the active one, C(~/.docker/config.json) and C(daemon.json), C(/var/run/docker.sock) (owner, mode, which engine
-    answers), C(/usr/bin/docker), the C(docker.service) and C(docker.socket) of the host, and the running containers with their published ports (whether they answer, and whether a NAT rule forwards them).
-  - Changes nothing, and asks the other engine for nothing but its version and its list of containers.
+    answers), C(/usr/bin/docker), the C(docker.service) and C(docker.socket) of the host, the running containers with their published ports (whether somebody
+    listens, and whether a NAT rule forwards them), the packages, firewall rules, firewalld's zones, links and routes.
+  - Changes nothing and connects to no port. The other engine is asked for its version, its containers and its networks, and nothing if a question would start it.
 options:
   user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
   config_dir: {type: str, default: '', description: "That user's docker settings (DOCKER_CONFIG). Empty means C(~/.docker)."}
@@ -41,10 +48,14 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: other engines, status: pass, found: the active docker context is default, hint: ""}]}
-snapshot: {type: dict, returned: success, description: flat, a value per observed thing, sample: {"the active docker context": "desktop-linux"}}
+snapshot: {type: dict, returned: success, description: "what was seen, by kind", sample: {things: {"the active docker context": "desktop-linux"}}}
+notes: {type: list, elements: str, returned: with I(before), description: what others did meanwhile, sample: ["Changed by others meanwhile: started during the run: the container web"]}
 """
 
 SOCKET = "/var/run/docker.sock"
+FORWARDING = "/run/containai-forwarding"  # there while setup has turned forwarding on, and closed FORWARD with it
+ATTEMPTS, PAUSE = 4, 1.0
+NOTES = 10
 DOCKER = "/usr/bin/docker"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -112,43 +123,66 @@ def contexts(settings, ours):
     return found
 
 
-def take(folder, ours):
+def brought(state_dir):
+    """The packages that setup brought, may be bringing, or removed with permission: they are no part of the comparison."""
+    try:
+        record = Record(state_dir) if state_dir else Record()
+    except OSError:
+        return set()
+    record.count_cut_off()
+    return {*record.data.get("packages", []), *record.data.get("removed", [])}
+
+
+def take(folder, ours, state_dir):
     engine = OtherEngine(SOCKET, PATH)
-    snapshot = {
+    things = {
         "the active docker context": active_context(folder),
         "~/.docker/config.json": content(os.path.join(folder, "config.json")),
         "~/.docker/daemon.json": content(os.path.join(folder, "daemon.json")),
         f"the file {DOCKER}": unowned(DOCKER),
-        **engine.units,
-        "the engine at /var/run/docker.sock": engine.identity(),
-        "the owner of /var/run/docker.sock": engine.owner(),
     }
-    snapshot.update({f"the docker context file {path}": value for path, value in contexts(folder, ours).items()})
-    return {"things": snapshot, "containers": engine.containers(), "ours": sorted(ours)}
+    things.update({f"the docker context file {path}": value for path, value in contexts(folder, ours).items()})
+    snapshot = {
+        "things": things,
+        "units": engine.units,
+        "rules": rules(PATH),  # before the containers: a rule of one that ends in between is then of an ended one
+        "zones": zones(PATH),
+        "links": links(),
+        "routes": routes(),
+        "addresses": own_addresses(),
+        "forwarding": os.path.exists(FORWARDING),
+        "packages": packages(PATH, brought(state_dir)),
+        "engine": engine.engine(),
+        "containers": engine.containers(),
+        "networks": engine.networks(),
+        "ours": sorted(ours),
+        "taken": time.time(),
+    }
+    snapshot["engine"]["answers"] = "unknown" if engine.unknown else snapshot["engine"]["answers"]
+    return snapshot
 
 
-def differences(before, after):
-    """Return (differences that a run must not make, things that ended by themselves meanwhile)."""
-    old, new = before["things"], after["things"]
-    found = [f"{name}: {old.get(name)} before, {new.get(name)} now" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    gone = []
-    for identity, item in before["containers"].items():
-        now = after["containers"].get(identity)
-        if now is None and not found:
-            gone.append(f"the container {item['name']} ended during the run; its engine was not touched")
-        elif now is None or now["value"] != item["value"]:
-            found.append(f"the container {item['name']}: {item['value']} before, {now['value'] if now else 'not running'} now")
-    return found, gone
+def compared(before, again, state_dir):
+    """Compare until nothing is found, or what is found has lasted: a container that ends takes its ports and rules away one by one."""
+    gone = brought(state_dir)
+    before = {**before, "packages": {name: version for name, version in before["packages"].items() if name not in gone}}
+    for attempt in range(ATTEMPTS):
+        snapshot = again()
+        found = Comparison(before, snapshot, lambda name: removed_by_others(name, before["taken"]))
+        if not found.faults or attempt == ATTEMPTS - 1:
+            break
+        time.sleep(PAUSE)
+    return snapshot, found
 
 
 def report(snapshot):
     """Return a finding: which engine and context the user has beside ours."""
-    things = snapshot["things"]
-    active, engine = things["the active docker context"], things["the engine at /var/run/docker.sock"]
-    found = f"the active docker context is {active}; {'another engine answers' if engine else 'no other engine answers'} on {SOCKET}"
+    active, answers = snapshot["things"]["the active docker context"], snapshot["engine"]["answers"]
+    engine = {"yes": "another engine answers", "no": "no other engine answers", "unknown": "another engine does not answer in time"}[answers]
+    found = f"the active docker context is {active}; {engine} on {SOCKET}"
     if active in snapshot["ours"]:
         return {"part": "other engines", "status": "warn", "found": found, "hint": "run `docker context use default` if that was not meant"}
-    return {"part": "other engines", "status": "pass", "found": found, "hint": ""}
+    return {"part": "other engines", "status": "unknown" if answers == "unknown" else "pass", "found": found, "hint": ""}
 
 
 def main():
@@ -175,19 +209,18 @@ def main():
     home = entry.pw_dir if name else os.environ.get("HOME", entry.pw_dir)
     # At the end the record may be gone, or hold one more.
     ours = {module.params["ours"], *recorded(module.params["state_dir"]), *(module.params["before"] or {}).get("ours", [])}
-    snapshot = take(module.params["config_dir"] or os.path.join(home, ".docker"), ours)
+    folder, state_dir = module.params["config_dir"] or os.path.join(home, ".docker"), module.params["state_dir"]
     if module.params["report"]:
-        module.exit_json(changed=False, findings=[report(snapshot)])
-    if module.params["before"]:
-        found, gone = differences(module.params["before"], snapshot)
-        for line in gone:
-            module.warn(line)
-        if found:
-            module.fail_json(
-                msg="Something that is not ours changed during this run, and it should not have:\n" + "\n".join(f"  {line}" for line in found),
-                hint="if it was not you, run `cai doctor` and report it", failure="failed", differences=found,
-            )  # fmt: skip
-    module.exit_json(changed=False, snapshot=snapshot)
+        module.exit_json(changed=False, findings=[report(take(folder, ours, state_dir))])
+    if not module.params["before"]:
+        module.exit_json(changed=False, snapshot=take(folder, ours, state_dir))
+    snapshot, found = compared(module.params["before"], lambda: take(folder, ours, state_dir), state_dir)
+    if found.faults:
+        module.fail_json(
+            msg="Something that is not ours changed during this run, and it should not have:\n" + "\n".join(f"  {line}" for line in found.faults),
+            hint="if it was not you, run `cai doctor` and report it", failure="failed", differences=found.faults, notes=found.notes,
+        )  # fmt: skip
+    module.exit_json(changed=False, snapshot=snapshot, notes=[f"Changed by others meanwhile: {line}" for line in found.notes[:NOTES]])
 
 
 if __name__ == "__main__":

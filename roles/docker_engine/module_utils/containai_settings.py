@@ -17,6 +17,7 @@ TEXT = {
     "path": (re.compile(r"(?!.*//)/(?!(?:.*/)?\.{1,2}(?:/|$))[\w.+@:,=~-][\w.+@:,=~/-]*"), "an absolute path of letters, digits and . _ + @ : , = ~ -"),
     "group": (re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}"), "a group's name"),
     "url": (re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+"), "a URL without white space"),
+    "package": (re.compile(r"[a-z0-9][a-z0-9.+-]{1,99}"), "the name of a package"),
     "fingerprint": (re.compile(r"(?:[0-9A-Fa-f] *){40}"), "40 hexadecimal digits"),
     "version": (re.compile(r"[0-9][0-9A-Za-z.+~-]{0,63}"), "a version, such as 0.7.1"),
     "sha256": (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits"),
@@ -53,7 +54,12 @@ def check_proxy(name, settings):
         check(f"{name}.{key}", value, "proxy")
 
 
-SPECIAL = {"dns": check_dns, "proxy": check_proxy}
+def check_packages(name, packages):
+    for package in packages:
+        check(name, package, "package")
+
+
+SPECIAL = {"dns": check_dns, "proxy": check_proxy, "allow_removal": check_packages}
 KINDS = {
     "socket": "path", "data_root": "path", "daemon_json": "path", "group": "group",
     "apt_url": "url", "apt_key_url": "url", "apt_key_fingerprint": "fingerprint",

@@ -14,7 +14,15 @@ from tests.unit.roles.docker_engine.neighbours.host import Host
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load_module("docker_engine_neighbours")
+    loaded = load_module("docker_engine_neighbours")
+    monkeypatch.setattr(loaded, "PAUSE", 0)
+    # What the machine has that the tests run on is none of theirs.
+    for name in ("rules", "zones", "packages"):
+        monkeypatch.setattr(loaded, name, lambda *_: {})
+    for name in ("routes", "own_addresses"):
+        monkeypatch.setattr(loaded, name, list)
+    monkeypatch.setattr(loaded, "links", dict)
+    return loaded
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import socket
 from pathlib import Path
 from types import ModuleType
 
@@ -34,7 +35,7 @@ def test_a_sleeping_engine_is_not_woken(module: ModuleType, host: Host) -> None:
 
 def test_an_engine_that_runs_is_asked_for_no_more_than_it_takes(module: ModuleType, host: Host) -> None:
     snapshot(module)
-    assert set(host.engine.asked) == {"/info", "/containers/json", "/containers/c1/json"}
+    assert set(host.engine.asked) == {"/info", "/version", "/containers/json", "/containers/c1/json", "/networks"}
 
 
 def test_a_host_with_nothing_of_docker(
@@ -45,7 +46,7 @@ def test_a_host_with_nothing_of_docker(
     before = snapshot(module)
     assert before["containers"] == {}
     assert before["things"]["the active docker context"] == "default"
-    assert before["things"]["docker.service"] is None
+    assert before["units"]["docker.service"] is None
     assert not run_module(module, before=before).get("failed")
 
 
@@ -71,8 +72,42 @@ def test_no_such_user_is_said(module: ModuleType, host: Host) -> None:
 
 def test_the_user_behind_sudo_is_meant(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(module, "take", lambda folder, ours: seen.append(folder) or {"things": {}, "containers": {}})
+    monkeypatch.setattr(
+        module, "take", lambda folder, ours, state_dir: seen.append(folder) or {"things": {}, "containers": {}}
+    )
     monkeypatch.setenv("SUDO_USER", "nobody")
     run_module(module)
     run_module(module, config_dir="/srv/docker-settings")
     assert seen == [f"{pwd.getpwnam('nobody').pw_dir}/.docker", "/srv/docker-settings"]
+
+
+def test_no_connection_is_made_to_a_published_port(module: ModuleType, host: Host) -> None:
+    """A service of somebody may take one client, or note each; the kernel tells who listens."""
+    with socket.socket() as published:
+        published.bind(("127.0.0.1", 0))
+        published.listen()
+        published.settimeout(0.2)
+        port = {"PublicPort": published.getsockname()[1], "Type": "tcp"}
+        host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": [port]}]
+        (seen,) = snapshot(module)["containers"]["c1"]["ports"].values()
+        with pytest.raises(TimeoutError):
+            published.accept()
+    assert seen == {"listens": True, "forwarded": False}
+
+
+def test_podman_has_no_id_of_its_own(module: ModuleType, host: Host) -> None:
+    host.answers["/version"] = {"Components": [{"Name": "Podman Engine"}]}
+    before = snapshot(module)
+    host.answers["/info"] = {"ID": "made up again"}
+    assert not run_module(module, before=before).get("failed")
+
+
+def test_an_engine_that_does_not_answer_is_unknown_not_gone(
+    module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(module)
+    host.answers["/info"] = b"<html>"
+    answer = run_module(module, before=before)
+    assert not answer.get("failed")
+    assert "did not answer in time" in answer["notes"][0]
+    assert run_module(module, report=True)["findings"][0]["status"] == "unknown"

@@ -1,0 +1,44 @@
+"""The host's packages without those that setup brought, and who removed one."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import time
+
+from ansible.module_utils.containai_apt_plan import OPTIONS
+
+HISTORY = "/var/log/apt/history.log"
+OURS = OPTIONS[-1]  # in the command line of each apt-get of cai, and of nobody else
+
+
+def packages(path, brought):
+    """Return {package: version} of the installed packages except `brought`; nothing where there is no dpkg."""
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]
+    environment = {"PATH": path, "LC_ALL": "C"}
+    try:
+        listing = subprocess.run(query, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False).stdout
+    except OSError:
+        return {}
+    rows = [line.split() for line in listing.splitlines()]
+    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed" and row[1] not in brought}
+
+
+def removed_by_others(name, since, history=HISTORY):
+    """Whether apt's log says that another apt command took the package away since that time (seconds)."""
+    with contextlib.suppress(OSError), open(history, encoding="utf-8", errors="replace") as handle:
+        for entry in reversed(handle.read().split("\n\n")):
+            began = re.search(r"^Start-Date: (\S+) +(\S+)$", entry, re.MULTILINE)
+            if began and _seconds(*began.groups()) < since - 1:
+                return False
+            gone = re.search(rf"^(?:Remove|Purge|Downgrade): .*?(?<![\w.+-]){re.escape(name)}:", entry, re.MULTILINE)
+            if gone:
+                return OURS not in entry
+    return False
+
+
+def _seconds(day, clock):
+    with contextlib.suppress(ValueError):
+        return time.mktime(time.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S"))
+    return 0.0
