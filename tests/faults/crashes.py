@@ -80,6 +80,6 @@ def upgrade(ground: Ground) -> Outcome:
 def rows() -> Iterator[Row]:
     """Every end of a Sysbox under a container."""
     for daemon in ("sysbox-fs", "sysbox-mgr"):
-        yield Row(f"setup: {daemon} killed under a container", partial(crash, daemon), short=daemon == "sysbox-mgr")
-    yield Row("setup: the power fails under a container", power_cut, short=True)
+        yield Row(f"setup: {daemon} killed under a container", partial(crash, daemon))
+    yield Row("setup: the power fails under a container", power_cut)
     yield Row("setup: an older Sysbox is replaced under a container", upgrade)

@@ -118,6 +118,12 @@ def unregister(identity):
         (ROOT / identity).rmdir()
 
 
+def begin():
+    """A guest with few services may not have loaded the module; a host may not load one, and has it."""
+    subprocess.run(["modprobe", "--quiet", "fuse"], check=False, env={"PATH": PATH})
+    ROOT.mkdir(exist_ok=True)
+
+
 def end():
     """A clean end leaves no mount."""
     for identity in list(containers):
@@ -125,5 +131,5 @@ def end():
 
 
 serve(
-    "sysbox-fs", "sysfs.sock", (), {"preregister": preregister, "unregister": unregister}, lambda: ROOT.mkdir(exist_ok=True), end
+    "sysbox-fs", "sysfs.sock", (), {"preregister": preregister, "unregister": unregister}, begin, end
 )  # fmt: skip
