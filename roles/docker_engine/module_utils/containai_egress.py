@@ -93,6 +93,15 @@ def policy_of(mode, allow, proxies):
     return policy
 
 
+def check_vm(mode, allow):
+    """Raise EgressError for a VM, in which no rules are made: nobody shall take its containers for kept in."""
+    if mode != "open" or allow:
+        raise EgressError(
+            "The variable docker_engine_egress is for WSL2 and Linux; in the VM on macOS containers may connect everywhere.",
+            "leave it out: `cai setup -e docker_engine_egress=open` (docs/macos.md says what the VM reaches of this Mac)",
+        )
+
+
 def check_proxy(policy, name, address):
     if name.lower() == "no_proxy" or not address:
         return

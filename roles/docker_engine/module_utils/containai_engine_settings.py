@@ -6,7 +6,7 @@ import ipaddress
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
-from ansible.module_utils.containai_egress import EgressError, policy_of
+from ansible.module_utils.containai_egress import EgressError, check_vm, policy_of
 from ansible.module_utils.containai_settings import SettingError, check_all, check_places
 
 
@@ -56,13 +56,9 @@ def check_daemon_json(path, dedicated, dns=()):
 
 def egress_of(mode, allow, proxies, dedicated):
     """Return where containers may connect to, as the engine's network program reads it."""
-    if not dedicated and (mode != "open" or allow):
-        raise Refusal(
-            "The variable docker_engine_egress is for WSL2 and Linux; in the VM on macOS containers may connect everywhere.",
-            "leave it out: `cai setup -e docker_engine_egress=open` (docs/macos.md says what the VM reaches of this Mac)",
-            "precondition",
-        )
     try:
+        if not dedicated:
+            check_vm(mode, allow)
         return policy_of(mode, allow, proxies)
     except EgressError as error:
         raise Refusal(str(error), error.hint, "precondition") from error

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lima_settings import check_images, check_name, check_owner, check_proxies
+from ansible.module_utils.containai_lima_settings import check_egress, check_images, check_name, check_owner, check_proxies
 from ansible.module_utils.containai_limactl import LimaError, version
 
 DOCUMENTATION = r"""
@@ -29,6 +29,8 @@ options:
   brew: {type: str, default: '', description: Path of brew. Empty means that of the machine's architecture.}
   images: {type: list, elements: dict, default: [], description: The VM's images; one that is fetched needs a digest.}
   proxy: {type: dict, default: {}, description: The VM's proxies.}
+  egress: {type: str, default: open, description: The setting docker_engine_egress. The VM has no such rules.}
+  egress_allow: {type: list, elements: dict, default: [], description: The setting docker_engine_egress_allow.}
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
   minimum_disk: {type: int, default: 20, description: GiB that must be free where the VM has no disk yet.}
@@ -189,6 +191,7 @@ def look(params, module):
     check_name(params["name"])
     check_images(params["images"])
     check_proxies(params["proxy"])
+    check_egress(params["egress"], params["egress_allow"])
     arch = architecture(system)
     home = os.path.abspath(os.path.expanduser(params["home"] or os.environ.get("LIMA_HOME") or "~/.lima"))
     folder = os.path.join(home, params["name"])
@@ -251,6 +254,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "egress": {"type": "str", "default": "open"},
+            "egress_allow": {"type": "list", "elements": "dict", "default": []},
             "home": {"type": "str", "default": ""},
             "limactl": {"type": "str", "default": ""},
             "brew": {"type": "str", "default": ""},

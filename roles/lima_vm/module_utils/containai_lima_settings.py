@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from ansible.module_utils.containai_egress import EgressError, check_vm
 from ansible.module_utils.containai_limactl import LimaError
 from ansible.module_utils.containai_settings import SettingError, check_proxy
 
@@ -36,6 +37,14 @@ def check_proxies(proxy):
     for key, value in proxy.items():
         if "{{" in value:
             refuse(f"The variable lima_vm_proxy.{key} holds {{{{, which Lima reads as a template; a plain text is needed.")
+
+
+def check_egress(mode, allow):
+    """Refuse docker_engine_egress before the VM is made."""
+    try:
+        check_vm(mode, allow)
+    except EgressError as error:
+        raise LimaError(str(error), error.hint, "precondition") from error
 
 
 def check_images(images):

@@ -35,3 +35,11 @@ def test_a_proxy_that_lima_or_systemd_would_read_otherwise_is_refused(look: Call
         result = look(proxy=proxy)
         assert result["failure"] == "precondition"
         assert "lima_vm_proxy" in result["msg"]
+
+
+def test_rules_that_the_vm_does_not_have_are_refused_before_it_is_made(look: Call, mac: Mac) -> None:
+    for setting in [{"egress": "no-private"}, {"egress_allow": [{"network": "10.0.0.0/8"}]}]:
+        mac.put("brew", "native")
+        result = look(**setting)
+        assert result["failure"] == "precondition"
+        assert "in the VM on macOS containers may connect everywhere" in result["msg"]
