@@ -121,6 +121,8 @@ class Comparison:
                 policy = rule.startswith(":")
                 if policy and self.before["forwarding"] != self.after["forwarding"] and rule.startswith(":FORWARD "):
                     continue  # ours: forwarding was turned on or off, and the chain closed or opened with it
+                if rule.startswith(":FORWARD ACCEPT") and self.after["forwarding"]:
+                    continue  # ours: the chain that was closed with forwarding had been opened since, and is closed again
                 (self.notes if not policy and self._passed(rule) else lost).append(f"the firewall rule in {table} is gone: {rule}")
         self.faults += lost[:SHOWN] + ([f"and {len(lost) - SHOWN} more firewall rules are gone"] if len(lost) > SHOWN else [])
 

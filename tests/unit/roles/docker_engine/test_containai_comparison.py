@@ -249,6 +249,15 @@ def test_the_forward_chain_is_ours_while_we_turn_forwarding_on(before: dict[str,
     assert Comparison(before, {**after, "forwarding": True}).faults == []
 
 
+def test_the_forward_chain_that_was_opened_since_is_closed_again(before: dict[str, Any]) -> None:
+    closed = {**copy.deepcopy(before), "forwarding": True}
+    opened = copy.deepcopy(closed)
+    opened["rules"]["iptables nat"][1] = ":FORWARD ACCEPT"
+    assert Comparison(opened, closed).faults == []
+    assert Comparison(closed, opened).faults != []
+    assert Comparison({**opened, "forwarding": False}, {**closed, "forwarding": False}).faults != []
+
+
 def test_a_docker0_that_no_engine_made_is_a_fault(before: dict[str, Any]) -> None:
     bare = {**before, "links": {"eth0": ""}, "engine": {"answers": "no", "id": None, "process": None, "owner": None}}
     assert "docker0 is new" in Comparison(bare, {**bare, "links": {"eth0": "", "docker0": "bridge"}}).faults[0]
