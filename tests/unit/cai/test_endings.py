@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -17,6 +18,14 @@ MARK = f"61.1{os.getpid():07}1"
 
 def listed():
     return subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
+
+
+def three_seconds():
+    """How long three seconds of work take on this machine just now: a program's time by the clock, by its time on a processor."""
+    started, before = time.monotonic(), os.times()
+    subprocess.run([sys.executable, "-c", "sum(range(5_000_000))"], check=True)
+    worked = sum(os.times()[2:4]) - sum(before[2:4])
+    return 3 * max(1.0, (time.monotonic() - started) / max(worked, 0.05))
 
 
 @pytest.mark.parametrize("phase", ["beginning", "starting", "step"])
@@ -46,7 +55,8 @@ def test_an_interrupted_run_ends_within_three_seconds_and_leaves_no_process(sand
         assert list(temporary.iterdir()) == []
         return took
 
-    assert soonest(3, attempt) < 3
+    limit = three_seconds()
+    assert soonest(limit, attempt) < limit
     sandbox.tasks("- name: Look at the machine\n  pretend:\n")
     assert sandbox.quick("setup").returncode == 0
 
@@ -73,7 +83,8 @@ def test_ctrl_c_again_and_again_does_not_interrupt_the_clean_up(sandbox):
         assert MARK not in listed()
         return took
 
-    assert soonest(3, attempt) < 3
+    limit = three_seconds()
+    assert soonest(limit, attempt) < limit
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before-the-module", "in-the-module"])

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from cai.__main__ import _leave_the_working_directory
+from tests.unit.cai.conftest import REPOSITORY
 
-COMMAND = Path(sys.executable).with_name("cai")
+PROGRAMS = Path(sys.executable).parent
+# What pip makes of the entry point, with these sources in front.
+COMMAND = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(REPOSITORY)!r})\nfrom cai.__main__ import main\nsys.exit(main())\n"
 TRAP = "import os\nopen({mark!r}, 'a').write(__file__ + chr(10))\n"
 SHELL_TRAP = "#!/bin/sh\necho $0 >>'{mark}'\n"
 PYTHON_TRAPS = [
@@ -87,7 +90,9 @@ def typed(sandbox, repository, environment=None):
           pretend:
     """)
     own = {key: value for key, value in sandbox.environment().items() if key != "PYTHONPATH"}
-    done = subprocess.run([COMMAND, "setup", "--json"], cwd=repository, env={**own, **(environment or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    command = put(sandbox.home.parent / "cai", COMMAND)
+    command.chmod(0o755)
+    done = subprocess.run([command, "setup", "--json"], cwd=repository, env={**own, **(environment or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"]
     return json.loads(came.read_text())
@@ -98,7 +103,7 @@ def test_the_traps_are_traps(repository):
     for words in (["-c", "import yaml"], ["-m", "cai"]):
         subprocess.run([sys.executable, *words], cwd=repository, check=False, capture_output=True)
     subprocess.run(
-        [COMMAND.with_name("ansible-playbook"), "playbooks/linux.yml"], cwd=repository, check=False, capture_output=True
+        [PROGRAMS / "ansible-playbook", "playbooks/linux.yml"], cwd=repository, check=False, capture_output=True
     )
     found = {Path(line).name for line in sprung(repository)}
     assert {"yaml.py", "__main__.py"} <= found
@@ -167,7 +172,7 @@ def test_a_hostile_environment_ends_at_cai(sandbox, repository):
     assert not (repository / "log").exists()
     assert seen["LC_ALL"].endswith(".UTF-8")
     assert seen["PYTHONDONTWRITEBYTECODE"] == "1"
-    assert seen["PATH"].startswith(str(COMMAND.parent))
+    assert seen["PATH"].startswith(str(PROGRAMS))
     logs = list(sandbox.home.glob(".local/state/containai/runs/*/stdout"))
     assert logs
     assert not [log for log in logs if "sesame" in log.read_text()]

@@ -24,7 +24,7 @@ def connect(port: int) -> socket.socket:
 
 
 def ask_udp(client: socket.socket, port: int, data: bytes) -> bytes:
-    """Ask until an answer comes: the first datagram may be gone before the relay reads."""
+    """Ask until the answer to this comes: the first datagram may be gone before the relay reads, an answer to an earlier one may be late."""
     client.settimeout(0.5)
     for _ in range(40):
         client.sendto(data, ("127.0.0.1", port))
@@ -33,5 +33,6 @@ def ask_udp(client: socket.socket, port: int, data: bytes) -> bytes:
         except (TimeoutError, ConnectionRefusedError):
             continue
         assert address == ("127.0.0.1", port)
-        return answer
+        if answer.endswith(data):
+            return answer
     raise AssertionError("no answer")

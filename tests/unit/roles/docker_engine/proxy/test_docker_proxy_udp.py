@@ -60,10 +60,10 @@ def test_a_large_datagram(relay: Any, echo_udp: int) -> None:
 def test_a_silent_client_is_forgotten(relay: Any, echo_udp: int) -> None:
     port = relay("udp", echo_udp, idle=0.3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        first = ask_udp(client, port, b"x").split()[0]
-        for silence in (1.2, 3, 10):  # a busy machine looks later
+        first = ask_udp(client, port, b"first").split()[0]
+        for silence in (0.8, 3, 10):  # a busy machine looks later
             time.sleep(silence)
-            if ask_udp(client, port, b"x").split()[0] != first:
+            if ask_udp(client, port, f"after {silence}".encode()).split()[0] != first:
                 return
     raise AssertionError("it was never forgotten")
 
