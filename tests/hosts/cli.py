@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--out", type=Path, required=True)
     part = add("desktop-double", _desktop_double, "put the Docker Desktop double into a running host")
     part.add_argument("name")
-    part = add("docker-repository", _docker_repository, "put a double of Docker's apt repository into a bookworm host")
+    part = add("docker-repository", _docker_repository, "put a double of Docker's apt repository into a host")
     part.add_argument("name")
     add("user-image", _user_image, "make the registry-free test image; prints the tar for `docker load -i`")
     return parser

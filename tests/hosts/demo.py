@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.system import snapshot
+
 from . import engine, host, image, paths
 from .doubles import sysbox_deb, user_image
 from .shell import HostError, run, say
 
 _HOST, _STRICT = "demo-wsl2", "demo-mirrored"
-# The Python of bookworm, which the host runs.
-_HOST_PYTHON = "3.11"
+# The suite of the hosts, and its Python.
+_SUITE, _HOST_PYTHON = "noble", "3.12"
 _ABOUT = """
 What is real here: systemd, apt, dockerd, the kernel's user namespaces and seccomp filters, and every command you see.
 What is a dress:   WSL2 (/proc/version of a container says so).
@@ -109,10 +111,9 @@ def _must(found: bool, what: str) -> None:
     print(f"   \u2713 {what}", flush=True)
 
 
-def _picture() -> set[str]:
-    """One line for each file of the host."""
-    program = (paths.ROOT / "molecule/resources/snapshot.py").read_text()
-    return set(host.execute(_HOST, "python3", "-", stdin=program).stdout.splitlines())
+def _picture() -> dict[str, str]:
+    """What the file system holds."""
+    return snapshot.take(lambda *argv, stdin: host.execute(_HOST, *argv, stdin=stdin).stdout)
 
 
 def _on_wsl2() -> None:
@@ -120,10 +121,10 @@ def _on_wsl2() -> None:
     docker = "docker --context containai-secure"
     before = _picture()
     _type(_HOST, "cai setup --dry-run")
-    changed = sorted({line.split()[0] for line in before ^ _picture()})
+    changed = snapshot.difference(before, _picture())
     _must(
         not changed,
-        "every file is as it was before the dry run" + (f", but: {' '.join(changed[:10])}" if changed else ""),
+        "every file is as it was before the dry run" + (f", but: {'; '.join(changed[:10])}" if changed else ""),
     )
     _type(_HOST, "cai setup")
     _type(_HOST, f"{docker} load -q -i /opt/demo/{user_image.build().name}")
@@ -142,13 +143,13 @@ def _on_mirrored() -> None:
 
 
 def _start(name: str, kind: str, house: Path, package: Path) -> None:
-    host.up(host.Wanted(name, "bookworm", kind, "wsl2"))
+    host.up(host.Wanted(name, _SUITE, kind, "wsl2"))
     _install(name, house, package)
 
 
 def _demo() -> None:
     engine.up()
-    image.ensure("bookworm")
+    image.ensure(_SUITE)
     say("building the wheel")
     house, package = _wheelhouse(), sysbox_deb.chosen(paths.CACHE / "doubles")
     kind = (

@@ -18,16 +18,17 @@ _VOLUMES = "/var/lib/test-host-volumes.tar"
 
 
 def ensure(wanted: host.Wanted, state: str, made_from: Iterable[str], make: Callable[[str], None]) -> str:
-    """The image of a host in that state; `make` brings a fresh one there, given its name. Returns the image's name in the engine."""
+    """The image of a host in that state; `make` brings the wanted one there, given its name. Returns the image's name in the engine."""
     engine.up()
     like = f"{wanted.suite}-{wanted.dress}-{wanted.setups.replace('+', '.')}-{state}"
-    parts = (setups.ensure(wanted.suite, wanted.setups), (paths.FILES / "init.sh").read_text(), *made_from)
+    base = wanted.image or setups.ensure(wanted.suite, wanted.setups)
+    parts = (base, (paths.FILES / "init.sh").read_text(), *made_from)
     tag = f"{like}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
     name = f"{_REPOSITORY}:{tag}"
     if not engine.docker("images", "-q", name):
         with image.alone(like):
             if not engine.docker("images", "-q", name):
-                fresh = dataclasses.replace(wanted, name=f"make-{tag.rpartition('-')[2]}", kind="none", image="")
+                fresh = dataclasses.replace(wanted, name=f"make-{tag.rpartition('-')[2]}", kind="none")
                 _make(fresh, name, make)
                 _forget(like, name)
     return name

@@ -24,7 +24,7 @@ SOCKET = "/var/run/docker-containai.sock"
 CONFIG = "/home/dev/.config/containai/config.yml"
 PASSWORD = "Zw1tscher-maschine%7"  # long enough to be found wherever it should not be
 IMAGE = "cai-test-image:1"
-LIMIT = 240
+LIMIT = 600  # of a busy machine
 # A service of systemd is a child of PID 1, as everything in a login is; `docker exec` alone is not.
 SERVICE = (
     "systemd-run",

@@ -1,18 +1,19 @@
 """The real `cai`, installed from its wheel as an ordinary user, on real hosts (tests/hosts).
 
-    pytest tests/system -m "not slow"    the short set (about six minutes on two cores)
-    FULL=1 pytest tests/system           everything (about half an hour)
-
-Without FULL=1 the slow tests are skipped. The hosts are named sys-*, at most three live at a time, and all are removed at the end.
-The Sysbox package is the double of tests/hosts unless SYSBOX_DEB names the original; tests that need several versions, or a package
-that misbehaves, always use the double. A test file is read from top to bottom: its tests share one host, and the later ones build on the earlier.
+Every test runs alone, in any order, and beside another: the order is shuffled (SEED=n repeats one), and two files run at a time.
+A test that leaves the host as it found it uses `hosts.shared(...)`: the tests of one file with the same wishes get the same host, and a new one after a
+test that failed. A test that leaves traces starts a host of its own: `hosts(NAME, ..., state="converged")`.
+Tests marked `slow` run with FULL=1 only. The hosts are named sys-*, and all are removed at the end. The Sysbox package is the double of tests/hosts unless
+SYSBOX_DEB names the original; tests that need several versions, or a package that misbehaves, always use the double.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,13 @@ from tests.system import stage
 from tests.system.box import Box
 
 HERE = Path(__file__).parent
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", "slow: takes minutes; runs with FULL=1 only")
+    os.environ.setdefault("SEED", str(random.randrange(10000)))  # before the workers start, which have to agree
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -44,12 +47,19 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[[str], 
     return lambda line: record_property("measured", line)
 
 
+def pytest_report_header() -> str:
+    """How to have the same order again."""
+    return f"shuffled with SEED={os.environ['SEED']}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the slow tests, unless they are asked for."""
-    if os.environ.get("FULL"):
-        return
+    """Shuffle the tests of a file, and the files; skip the slow ones unless they are asked for."""
+    chance = random.Random(os.environ["SEED"])
+    of_file: dict[Path, float] = {}
+    items.sort(key=lambda item: (of_file.setdefault(item.path, chance.random()), chance.random()))
     for item in items:
-        if item.path.is_relative_to(HERE) and item.get_closest_marker("slow"):
+        slow = item.path.is_relative_to(HERE) and item.get_closest_marker("slow")
+        if slow and not os.environ.get("FULL"):
             item.add_marker(pytest.mark.skip(reason="slow; FULL=1 runs it"))
 
 
@@ -77,15 +87,47 @@ def make() -> Callable[..., Box]:
     return stage.start
 
 
+class Hosts:
+    """Starts hosts for one test file."""
+
+    def __init__(self, make: Callable[..., Box]) -> None:
+        self.make, self.started, self.kept = make, set[str](), dict[tuple[Any, ...], Box]()
+
+    def __call__(self, name: str, *words: str, **more: Any) -> Box:
+        """Start a host; it lives until the file's last test, unless `drop` comes first."""
+        self.started.add(f"sys-{name}")
+        return self.make(name, *words, **more)
+
+    def shared(self, name: str, *words: str, **more: Any) -> Box:
+        """The host of that name, for a test that leaves it as it is; started when there is none."""
+        key = (name, *words, *more.items())
+        if key not in self.kept:
+            self.kept[key] = self(name, *words, **more)
+        return self.kept[key]
+
+    def drop(self, *names: str) -> None:
+        """Remove the hosts (all of them), so that the next test starts new ones."""
+        for name in names or (*self.started,):
+            host.down(name)
+            self.started.discard(name)
+        self.kept = {key: box for key, box in self.kept.items() if box.name in self.started}
+
+
 @pytest.fixture(scope="module")
-def hosts(make: Callable[..., Box]) -> Iterator[Callable[..., Box]]:
+def hosts(make: Callable[..., Box]) -> Iterator[Hosts]:
     """Start hosts for one test file, and remove them after it."""
-    started: list[str] = []
+    started = Hosts(make)
+    yield started
+    started.drop()
 
-    def start(name: str, *words: str, **more: object) -> Box:
-        started.append(f"sys-{name}")
-        return make(name, *words, **more)
 
-    yield start
-    for name in started:
-        host.down(name)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """After a test that failed, nobody knows what its shared hosts are like."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    hosts = getattr(item, "funcargs", {}).get("hosts")
+    if report.when == "teardown" and item.stash[FAILED] and isinstance(hosts, Hosts):
+        for box in [*hosts.kept.values()]:
+            hosts.drop(box.name)
+    return report

@@ -12,7 +12,7 @@ from tests.system.box import SERVICE, VENV, Box
 
 SETUP = (f"{VENV}/bin/cai", "setup", "--verbose")
 ENDS = ("ok: [", "changed: [", "fatal: [", "skipping: [")
-LIMIT = 300
+LIMIT = 600
 # Finds who is to die below the unit's main process, and kills it.
 REAPER = r"""
 import os, signal, subprocess, sys, time

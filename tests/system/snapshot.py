@@ -9,7 +9,7 @@ from pathlib import Path
 # Written by the host itself all the time, or by nothing that matters here. Other file systems (proc, sys, dev, run) are not walked.
 MOVING = (
     "/tmp/systemd-private-", "/var/tmp/systemd-private-", "/tmp/.", "/var/log/", "/var/lib/systemd/", "/var/cache/", "/var/lib/apt/lists",
-    "/var/lib/apt/extended_states", "/var/lib/apt/daily_lock", "/var/backups/", "/var/lib/dpkg/", "/etc/.pwd.lock", "/root/.ansible/", "/etc/ld.so.cache", "/var/lib/dbus/", "/etc/resolv.conf",
+    "/var/lib/apt/extended_states", "/var/lib/apt/daily_lock", "/var/backups/", "/var/lib/dpkg/", "/etc/.pwd.lock", "/root/.ansible/", "/etc/ld.so.cache", "/var/lib/dbus/", "/etc/resolv.conf", "/var/lib/NetworkManager/", "/var/lib/firewalld/",
 )  # fmt: skip
 # The account tools keep their previous files beside the new ones.
 BACKUPS = tuple(f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"))
@@ -65,8 +65,8 @@ for name, argv in {
     "running services": ["systemctl", "list-units", "--type=service", "--state=active", "--no-legend", "--plain", "docker*", "container*", "containai*", "sysbox*"],
     "packages": ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\n"],
     "accounts": ["sh", "-c", "getent passwd; getent group"],
-    "mounts": ["sh", "-c", "cut -d' ' -f2 /proc/mounts | grep -vE '^/(proc|sys|dev|run|var/lib/docker-containai)(/|$)'"],
-    "links": ["sh", "-c", "ip -o link | cut -d: -f2- | cut -d@ -f1"],
+    "mounts": ["sh", "-c", "cut -d' ' -f2 /proc/mounts | grep -vE '^/(proc|sys|dev|run|var/lib/docker|var/lib/docker-containai|var/lib/containerd)(/|$)'"],
+    "links": ["sh", "-c", "ip -o link | cut -d: -f2- | cut -d@ -f1 | grep -v '^ *veth'"],
     "network namespaces": ["ip", "netns"],
     "ip_forward": ["cat", "/proc/sys/net/ipv4/ip_forward"],
 }.items():

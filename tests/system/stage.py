@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -132,13 +133,22 @@ def packages() -> dict[str, tuple[str, str]]:
     return {name: (f"{DEBS}/{path.relative_to(folder)}", sysbox_deb.sha256(path)) for name, path in made.items()}
 
 
+def _converge(box: Box) -> None:
+    box.setup()
+    box.docker("load -q -i /opt/images/user-image.tar").expect(0)
+
+
 def _older_sysbox(box: Box) -> None:
     path, sha256 = packages()["0.7.0"]
-    box.setup(*quoted(sysbox_version="0.7.0", sysbox_deb=path, sysbox_sha256={"amd64": sha256}))
+    older = quoted(sysbox_version="0.7.0", sysbox_deb=path, sysbox_sha256={"amd64": sha256}, sysbox_downgrade="true")
+    box.setup(*older)
 
 
-# What a host went through before a test gets it. Each has the test image in our engine.
-STATES: dict[str, Callable[[Box], object]] = {"converged": lambda box: box.setup(), "older-sysbox": _older_sysbox}
+# What a host went through before a test gets it, and the state that this began in. Each has the test image in our engine.
+STATES: dict[str, tuple[str, Callable[[Box], None]]] = {
+    "converged": ("bare", _converge),
+    "older-sysbox": ("converged", _older_sysbox),
+}
 
 
 def _prepare(box: Box, trusted: bool) -> None:
@@ -146,6 +156,24 @@ def _prepare(box: Box, trusted: bool) -> None:
     box.settings(sysbox_deb=path, sysbox_sha256={"amd64": sha256})
     if trusted:
         box.trust_dev()
+
+
+def _in_state(wanted: host.Wanted, state: str) -> host.Wanted:
+    """The same host, from an image that is in that state."""
+    if state == "bare":
+        return wanted
+    before, change = STATES[state]
+
+    def make(name: str) -> None:
+        box = Box(name)
+        if before == "bare":
+            _prepare(box, trusted=True)
+        change(box)
+
+    shas = (f"{name} {sha256}" for name, (_, sha256) in sorted(packages().items()))
+    base = _in_state(wanted, before)
+    image_name = kept.ensure(base, state, (environment(wanted.suite).name, inspect.getsource(change), *shas), make)
+    return dataclasses.replace(wanted, image=image_name)
 
 
 def start(
@@ -167,14 +195,7 @@ def start(
         _prepare(box, trusted)
         return box
 
-    def make(fresh: str) -> None:
-        made = Box(fresh)
-        _prepare(made, trusted=True)
-        STATES[state](made)
-        made.docker("load -q -i /opt/images/user-image.tar").expect(0)
-
-    shas = (f"{name} {sha256}" for name, (_, sha256) in sorted(packages().items()))
-    host.up(dataclasses.replace(wanted, image=kept.ensure(wanted, state, (environment(suite).name, *shas), make)))
+    host.up(_in_state(wanted, state))
     if not trusted:
         box.sh("rm /etc/sudoers.d/test")
     return box

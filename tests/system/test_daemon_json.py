@@ -16,11 +16,9 @@ POOLS = '{\n  "default-address-pools": [{"base": "10.66.0.0/16", "size": 24}],\n
 ODD = '{"debug":false,\n      "labels": [ "a=b"  ] ,"max-concurrent-downloads":  3}'
 
 
-@pytest.fixture(scope="module")
-def box(hosts):
-    made: Box = hosts("json", "bookworm", dress="linux")
-    made.setup()
-    return made
+@pytest.fixture
+def box(hosts) -> Box:
+    return hosts.shared("json", dress="linux", state="converged")
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def works(box: Box) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(None, id="none"),
+        pytest.param(None, id="none", marks=pytest.mark.slow),
         pytest.param("", id="empty", marks=pytest.mark.slow),
         pytest.param("{}", id="braces", marks=pytest.mark.slow),
         pytest.param(TABS, id="tabs"),
@@ -100,6 +98,7 @@ def test_a_symbolic_link_stays_and_its_target_gains_the_key(bare: Box):
     works(bare)
 
 
+@pytest.mark.slow
 def test_mode_and_owner_stay(bare: Box):
     bare.write(FILE, TABS, 0o600, (0, 27))
     before = mode_and_owner(bare, FILE)
@@ -130,19 +129,20 @@ def test_somebodys_default_runtime_is_left_and_warned_about(bare: Box):
     ("content", "said"),
     [
         pytest.param('{\n  // mine\n  "debug": true\n}\n', "line 2, column 3", id="comment"),
-        pytest.param('{\n  "debug": true,\n}\n', "line 3, column 1", id="trailing-comma"),
-        pytest.param(b'\xef\xbb\xbf{"debug": true}\n', "byte order mark", id="bom"),
-        pytest.param("[]\n", "an array", id="array"),
-        pytest.param('{"debug": true, "debug": false}', "twice", id="key-twice"),
+        pytest.param('{\n  "debug": true,\n}\n', "line 3, column 1", id="trailing-comma", marks=pytest.mark.slow),
+        pytest.param(b'\xef\xbb\xbf{"debug": true}\n', "byte order mark", id="bom", marks=pytest.mark.slow),
+        pytest.param("[]\n", "an array", id="array", marks=pytest.mark.slow),
+        pytest.param('{"debug": true, "debug": false}', "twice", id="key-twice", marks=pytest.mark.slow),
         pytest.param('{"hosts": ["unix:///var/run/docker.sock"]}', '"hosts"', id="hosts"),
-        pytest.param('{"data-root": "/srv/docker"}', '"data-root"', id="data-root"),
-        pytest.param('{"bridge": "br0"}', '"bridge"', id="bridge"),
-        pytest.param('{"iptables": false}', '"iptables"', id="iptables"),
-        pytest.param('{"userland-proxy": false}', '"userland-proxy"', id="userland-proxy"),
-        pytest.param(b'{"label": "\xff"}', "not UTF-8", id="not-utf-8"),
+        pytest.param('{"data-root": "/srv/docker"}', '"data-root"', id="data-root", marks=pytest.mark.slow),
+        pytest.param('{"bridge": "br0"}', '"bridge"', id="bridge", marks=pytest.mark.slow),
+        pytest.param('{"iptables": false}', '"iptables"', id="iptables", marks=pytest.mark.slow),
+        pytest.param('{"userland-proxy": false}', '"userland-proxy"', id="userland-proxy", marks=pytest.mark.slow),
+        pytest.param(b'{"label": "\xff"}', "not UTF-8", id="not-utf-8", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_change(box: Box, content, said):
+    own = box.read(FILE)
     box.write(FILE, content)
     before = box.snapshot(times=True)
     done = box.cai("setup")
@@ -150,12 +150,16 @@ def test_what_cannot_be_used_is_refused_before_any_change(box: Box, content, sai
     done.expect(3, FILE, said, "sysbox_daemon_json")
     assert snapshot.difference(before, box.snapshot(times=True)) == []
     box.cai("setup", "--dry-run").expect(3, said)
+    box.write(FILE, own)
 
 
-def test_with_a_file_of_its_own_the_unfitting_one_stays_untouched(box: Box):
+@pytest.mark.slow
+def test_with_a_file_of_its_own_the_unfitting_one_stays_untouched(hosts):
+    box: Box = hosts("json-other", dress="linux", state="converged")
     box.write(FILE, '{"hosts": ["unix:///var/run/docker.sock"]}')
     before = mode_and_owner(box, FILE), box.read(FILE)
     box.setup("-e", "sysbox_daemon_json=/etc/containai/daemon.json")
     assert (mode_and_owner(box, FILE), box.read(FILE)) == before
     assert json.loads(box.read("/etc/containai/daemon.json")) == {"runtimes": {"sysbox-runc": RUNTIME}}
     assert box.isolated()
+    hosts.drop(box.name)

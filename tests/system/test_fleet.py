@@ -19,16 +19,15 @@ TAGS = re.findall(r"`(\w+)`", (paths.ROOT / "docs/fleet.md").read_text().split("
 RECAP = "failed=0"
 
 
-@pytest.fixture(scope="module")
-def box(hosts) -> Box:
-    made: Box = hosts("fleet", "bookworm")
-    return made
+@pytest.fixture
+def converged(hosts) -> Box:
+    return hosts.shared("fleet", state="converged")
 
 
-@pytest.fixture(scope="module")
-def folder(box: Box) -> str:
+@pytest.fixture
+def folder(converged: Box) -> str:
     """Where the installed package has its playbooks."""
-    return box.cai("path").expect(0).out.strip()
+    return converged.cai("path").expect(0).out.strip()
 
 
 def play(box: Box, folder: str, *words: str):
@@ -36,7 +35,9 @@ def play(box: Box, folder: str, *words: str):
     return box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",))
 
 
-def test_a_part_that_needs_another_first_says_so_and_changes_nothing(box: Box, folder: str) -> None:
+@pytest.mark.slow
+def test_a_part_that_needs_another_first_says_so_and_changes_nothing(hosts, folder: str) -> None:
+    box: Box = hosts("fleet-bare")
     ignored = (*snapshot.LOGS, "/home/dev/.ansible")  # Ansible's own
     before = box.snapshot(ignore=ignored)
     done = play(box, folder, "--tags", "docker_engine_configure")
@@ -45,12 +46,6 @@ def test_a_part_that_needs_another_first_says_so_and_changes_nothing(box: Box, f
     assert "--tags docker_engine_install" in done.text
     assert "undefined" not in done.text
     assert snapshot.difference(before, box.snapshot(ignore=ignored)) == []
-
-
-@pytest.fixture(scope="module")
-def converged(box: Box) -> Box:
-    box.setup()
-    return box
 
 
 def test_the_bundled_playbooks_run_with_plain_ansible_playbook(converged: Box, folder: str) -> None:
@@ -63,12 +58,14 @@ def test_the_document_names_tags() -> None:
     assert len(TAGS) >= 6, TAGS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", TAGS)
 def test_each_tag_alone_runs_its_part(converged: Box, folder: str, tag: str) -> None:
     done = play(converged, folder, "--tags", tag).expect(0, RECAP, "changed=0")
     assert " ok=4 " not in done.out, "what always runs, and nothing else"
 
 
+@pytest.mark.slow
 def test_a_part_alone_mends_what_is_its_own(converged: Box, folder: str) -> None:
     converged.sh("echo '# mine' >>/usr/local/libexec/containai/network")
     play(converged, folder, "--tags", "sysbox_configure").expect(0, RECAP, "changed=0")
@@ -78,6 +75,7 @@ def test_a_part_alone_mends_what_is_its_own(converged: Box, folder: str) -> None
     assert converged.isolated()
 
 
+@pytest.mark.slow
 def test_what_the_playbooks_choose_is_no_setting(converged: Box, folder: str) -> None:
     names = (
         "docker_engine_dedicated=false",
@@ -91,6 +89,7 @@ def test_what_the_playbooks_choose_is_no_setting(converged: Box, folder: str) ->
     assert snapshot.difference(before, converged.snapshot()) == []
 
 
+@pytest.mark.slow
 def test_a_proxys_password_leaves_no_hash_that_others_read_and_goes_with_the_setting(converged: Box) -> None:
     file = "/usr/local/libexec/containai/proxy.env"
     proxy = quoted(docker_engine_proxy={"HTTPS_PROXY": "http://me:pw@proxy.invalid:3128"})
@@ -112,6 +111,7 @@ def test_a_proxys_password_leaves_no_hash_that_others_read_and_goes_with_the_set
     converged.converged()
 
 
+@pytest.mark.slow
 def test_the_playbooks_of_a_clone_run_with_plain_ansible_playbook(converged: Box, tmp_path: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=paths.ROOT, capture_output=True, text=True, check=True

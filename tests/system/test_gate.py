@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hosts import host, paths
+from tests.hosts import paths
 from tests.system import snapshot
 from tests.system.box import Box, width
 
 
-@pytest.fixture(scope="module")
-def box(hosts):
-    return hosts("gate", "bookworm", kind="listener")
+@pytest.fixture
+def box(hosts) -> Box:
+    return hosts.shared("gate", kind="listener")
 
 
 def test_the_gate_stops_setup_with_the_box_and_the_remedy_before_any_change(box: Box):
@@ -42,6 +42,7 @@ def test_a_dry_run_gives_the_same_verdict(box: Box):
     assert [gate["verdict"] for gate in document.document["gate"]] == ["conflict"]
 
 
+@pytest.mark.slow
 def test_doctor_names_the_conflict_and_the_remedy(box: Box):
     found = box.health()["seccomp"]
     print(found)
@@ -49,7 +50,8 @@ def test_doctor_names_the_conflict_and_the_remedy(box: Box):
     assert "networkingMode=nat" in found["hint"]
 
 
-def test_force_goes_on_with_the_warning(box: Box):
+def test_force_goes_on_with_the_warning_and_without_it_setup_still_stops(hosts):
+    box: Box = hosts("forced", kind="listener")
     done = box.cai("setup", "--force")
     print(done.text)
     done.expect(0, "║", "networkingMode=nat", "Sysbox does not")
@@ -59,18 +61,15 @@ def test_force_goes_on_with_the_warning(box: Box):
     second = box.cai("setup", "--force", "--json").expect(0)
     assert second.document["changed"] == 0
     assert any("networkingMode=nat" in text for text in second.document["warnings"])
-
-
-def test_without_force_it_still_stops_afterwards(box: Box):
     box.cai("setup").expect(1, "networkingMode=nat")
+    hosts.drop(box.name)
 
 
-def test_a_plain_filter_of_pid_1_is_no_conflict(hosts, box: Box):
-    host.down(box.name)
-    plain: Box = hosts("plain", "bookworm", kind="plain")
+def test_a_plain_filter_of_pid_1_is_no_conflict(hosts):
+    plain: Box = hosts("plain", kind="plain", state="converged")
     assert "Seccomp:\t2" in plain.sh("cat /proc/1/status")
     plain.cai("setup", "--dry-run").expect(0, "Gate: passes")
     done = plain.cai("setup").expect(0, "ready")
-    print(done.text)
     assert "║" not in done.text
     assert plain.isolated()
+    hosts.drop(plain.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pexpect
 import pytest
@@ -21,12 +22,15 @@ PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
 STRAYS = "pgrep -af '[a]nsible playbook|/python3[.0-9]* *$|^(/usr/bin/)?(apt-get|dpkg)( |$)'"
 
 
-@pytest.fixture(scope="module")
-def box(hosts):
-    return hosts("killed", "bookworm")
+@pytest.fixture
+def box(hosts) -> Iterator[Box]:
+    """A host of the test's own."""
+    made: Box = hosts("killed")
+    yield made
+    hosts.drop(made.name)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture
 def pristine(box):
     return box.snapshot()
 
@@ -49,6 +53,7 @@ def gone(box: Box, pristine: dict[str, str]) -> list[str]:
     return difference
 
 
+@pytest.mark.slow
 def test_these_tests_kill_nobody_where_a_run_has_ended(box: Box):
     running = Running(box, "/bin/true")
     assert running.end() == 0
@@ -87,12 +92,10 @@ def test_after_a_killed_run_the_next_one_succeeds(box: Box, pristine, victim, st
     assert gone(box, pristine) == []
 
 
-@pytest.mark.parametrize(
-    ("step", "there"), [(SYSBOX, "fuse3"), pytest.param(PACKAGES, "docker.io", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "there"), [(SYSBOX, "fuse3"), (PACKAGES, "docker.io")])
 def test_a_setup_that_was_killed_is_taken_back_without_another_setup(box: Box, pristine, step, there):
     """Without its module, apt goes on: the uninstall comes while packages still appear."""
-    assert gone(box, pristine) == []
     running = Running(box)
     running.until(f"{step}] ")
     box.sh(f"until dpkg-query -W {there} 2>/dev/null; do sleep 0.02; done")
@@ -103,7 +106,8 @@ def test_a_setup_that_was_killed_is_taken_back_without_another_setup(box: Box, p
     assert box.sh("find /run/systemd/system -name 'docker*' -type l") == ""
 
 
-def test_two_runs_at_once_one_refuses_and_names_the_other(box: Box):
+def test_two_runs_at_once_one_refuses_and_names_the_other(hosts):
+    box: Box = hosts("two", state="older-sysbox")
     running = Running(box)
     running.until(f"{PACKAGES}] ")
     pid = box.sh(f"systemctl show -p MainPID --value {running.unit}")
@@ -122,6 +126,7 @@ def test_two_runs_at_once_one_refuses_and_names_the_other(box: Box):
     assert box.sh("stat -c '%a %U' /run/containai.lock") == "600 root"
     box.cai("doctor")  # looking is allowed meanwhile
     assert running.end() == 0, running.said
+    hosts.drop(box.name)
 
 
 def interrupt(box: Box, pattern: str, *arguments: str, again: bool = False) -> None:
@@ -146,8 +151,17 @@ def _interrupt(box: Box, pattern: str, *arguments: str, again: bool) -> float:
     return took
 
 
-def test_ctrl_c_in_each_phase_of_setup_ends_soon_and_the_next_run_succeeds(box: Box, pristine):
-    assert gone(box, pristine) == []
+def test_ctrl_c_ends_an_upgrade_soon_and_the_next_run_succeeds(hosts):
+    box: Box = hosts("interrupted", state="older-sysbox")
+    interrupt(box, "Install Sysbox", "setup")
+    box.setup()
+    box.converged()
+    assert box.isolated()
+    hosts.drop(box.name)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_each_phase_of_setup_and_in_an_uninstall_and_the_next_one_succeeds(box: Box, pristine):
     for step in ("Check that this host", PACKAGES, "Install Sysbox", "Bring|Start the secure engine"):
         interrupt(box, step, "setup")
     interrupt(box, "Install Sysbox", "setup", again=True)
@@ -156,20 +170,14 @@ def test_ctrl_c_in_each_phase_of_setup_ends_soon_and_the_next_run_succeeds(box: 
     box.setup()
     box.converged()
     assert box.isolated()
-
-
-def test_ctrl_c_in_an_uninstall_and_the_next_one_finishes_it(box: Box, pristine):
     interrupt(box, "Remove Sysbox", "uninstall", "--yes", "--purge")
     assert gone(box, pristine) == []
 
 
-def test_ctrl_c_at_the_question_for_the_password(box: Box):
-    box.sh("rm /etc/sudoers.d/test")
-    interrupt(box, "password for dev: ", "setup")
-    box.trust_dev()
-
-
-def test_ctrl_c_in_a_dry_run_leaves_nothing(box: Box):
+def test_ctrl_c_at_the_question_for_the_password_and_in_a_dry_run_leaves_nothing(hosts):
+    box: Box = hosts("asked", trusted=False)
     before = box.snapshot(times=True, ignore=())
     interrupt(box, "Look at|Check that|Install", "setup", "--dry-run")
     assert snapshot.difference(before, box.snapshot(times=True, ignore=())) == []
+    interrupt(box, "password for dev: ", "setup")
+    hosts.drop(box.name)

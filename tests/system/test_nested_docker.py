@@ -35,8 +35,7 @@ exit 9
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
-    made: Box = hosts("nested", "bookworm")
-    made.setup()
+    made: Box = hosts("nested", state="converged")
     made.write("/opt/inside.sh", INSIDE)
     made.sh(MAKE)
     return made

@@ -7,12 +7,12 @@ import pytest
 from tests.system.box import Box
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def podman(hosts) -> Box:
-    return hosts("podman", "trixie", "none", "linux", "podman")
+    return hosts.shared("podman", "trixie", "none", "linux", "podman")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def docker(hosts) -> Box:
     return hosts("kept-docker", "noble", "none", "linux", "plain")
 
@@ -30,7 +30,8 @@ def test_podmans_docker_is_not_removed(podman: Box, options: tuple[str, ...]) ->
     assert not podman.ok("ls /var/lib/containai/record.json /etc/systemd/system/containai-docker.service")
 
 
-def test_it_goes_where_that_is_allowed_and_uninstall_says_how_it_comes_back(podman: Box) -> None:
+def test_it_goes_where_that_is_allowed_and_uninstall_says_how_it_comes_back(hosts) -> None:
+    podman: Box = hosts("podman-allowed", "trixie", "none", "linux", "podman")
     podman.sh(
         "systemctl enable --now podman.socket"
     )  # /run/docker.sock leads to it, and Podman invents an ID for each answer

@@ -18,9 +18,14 @@ LIVE = re.compile(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] ([^\x1b\r\n]+)")
 PROXY = f"http://dev:{SECRET}@proxy.example:3128"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def bare(hosts) -> Box:
+    return hosts.shared("people-bare")
+
+
+@pytest.fixture
 def box(hosts) -> Box:
-    return hosts("people", "bookworm")
+    return hosts.shared("people", state="converged")
 
 
 def see(box: Box, columns: int, *arguments: str, code: int = 0) -> tuple[str, list[str]]:
@@ -62,9 +67,9 @@ def pack(box: Box, code: int, *, sudo: bool = False) -> dict[str, str]:
     return texts
 
 
-@pytest.mark.parametrize("columns", [80, 44])
-def test_a_dry_run_on_a_terminal_reads_as_a_plan(box: Box, columns: int) -> None:
-    stays, live = see(box, columns, "setup", "--dry-run")
+@pytest.mark.parametrize("columns", [pytest.param(80, marks=pytest.mark.slow), 44])
+def test_a_dry_run_on_a_terminal_reads_as_a_plan(bare: Box, columns: int) -> None:
+    stays, live = see(bare, columns, "setup", "--dry-run")
     assert any("Look at" in line or "Check" in line for line in live)
     place = 0
     for word in (
@@ -81,22 +86,26 @@ def test_a_dry_run_on_a_terminal_reads_as_a_plan(box: Box, columns: int) -> None
     fits(stays, columns)
 
 
-def test_a_bundle_of_a_bare_host(box: Box) -> None:
-    texts = pack(box, 1)
+@pytest.mark.slow
+def test_a_bundle_of_a_bare_host(bare: Box) -> None:
+    texts = pack(bare, 1)
     assert "containai-docker.service is not set up" in texts["report.json"]
     assert "cai 0" in texts["versions.txt"]
     assert "last-run.txt" not in texts
 
 
-@pytest.mark.parametrize("columns", [80, 44])
-def test_doctor_on_a_bare_host_names_the_command(box: Box, columns: int) -> None:
-    stays, _ = see(box, columns, "doctor", code=1)
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [pytest.param(80, marks=pytest.mark.slow), 44])
+def test_doctor_on_a_bare_host_names_the_command(bare: Box, columns: int) -> None:
+    stays, _ = see(bare, columns, "doctor", code=1)
     assert "✗ engine" in stays
     assert "→ run `cai setup`" in stays
     fits(stays, columns)
 
 
-def test_setup_shows_how_far_it_is_and_ends_with_what_to_type(box: Box) -> None:
+@pytest.mark.slow
+def test_setup_shows_how_far_it_is_and_ends_with_what_to_type(hosts) -> None:
+    box: Box = hosts("people-fresh")
     stays, live = see(box, 80, "setup")
     assert any(re.match(r"Install Docker's packages  \d+%, \S.*\d+s", line) for line in live), live
     assert any(re.match(r"Install Sysbox  \d+%, ", line) for line in live), live
@@ -104,8 +113,10 @@ def test_setup_shows_how_far_it_is_and_ends_with_what_to_type(box: Box) -> None:
     assert re.search(r"✓ Verify the isolation of a Sysbox container +\d", stays)
     assert stays.rstrip().endswith("cai run -it ubuntu:24.04")
     fits(stays, 80)
+    hosts.drop(box.name)
 
 
+@pytest.mark.slow
 def test_a_second_setup_on_a_narrow_terminal_says_that_nothing_changed(box: Box) -> None:
     stays, _ = see(box, 44, "setup")
     said = " ".join(stays.split())
@@ -114,7 +125,8 @@ def test_a_second_setup_on_a_narrow_terminal_says_that_nothing_changed(box: Box)
     fits(stays, 44)
 
 
-@pytest.mark.parametrize("columns", [80, 44])
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [pytest.param(80, marks=pytest.mark.slow), 44])
 def test_doctor_on_a_healthy_host(box: Box, columns: int) -> None:
     stays, _ = see(box, columns, "doctor")
     for part in (
@@ -134,6 +146,7 @@ def test_doctor_on_a_healthy_host(box: Box, columns: int) -> None:
     fits(stays, columns)
 
 
+@pytest.mark.slow
 def test_verbose_is_ansibles_own_output_with_our_exit_code(box: Box) -> None:
     done = box.cai("setup", "--verbose").expect(0, "PLAY RECAP", "The secure engine is ready")
     assert "TASK [docker_engine : Install Docker's packages]" in done.out
@@ -151,8 +164,9 @@ ExecStartPost=/bin/echo "Authorization: Bearer {SECRET}"
 """
 
 
-@pytest.mark.parametrize("sudo", [False, True], ids=["dev", "sudo"])
+@pytest.mark.parametrize("sudo", [pytest.param(False, id="dev", marks=pytest.mark.slow), pytest.param(True, id="sudo")])
 def test_a_bundle_of_a_healthy_host_has_all_and_no_secret(box: Box, sudo: bool) -> None:
+    own = box.read("/etc/docker/daemon.json")
     runtimes = {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}
     box.write("/etc/docker/daemon.json", json.dumps({"log-opts": {"labels": PROXY}, "runtimes": runtimes}))
     box.write("/etc/systemd/system/containai-docker.service.d/plant.conf", PLANT)
@@ -170,8 +184,11 @@ def test_a_bundle_of_a_healthy_host_has_all_and_no_secret(box: Box, sudo: bool) 
         for planted in ("the proxy is http://***@proxy.example", "registry password=***", "Authorization: ***"):
             assert planted in texts["journal.txt"]
     box.sh("rm -r /etc/systemd/system/containai-docker.service.d && systemctl daemon-reload")
+    box.write("/etc/docker/daemon.json", own)
+    box.sh("systemctl restart containai-docker")
 
 
+@pytest.mark.slow
 def test_a_bundle_of_a_broken_host(box: Box) -> None:
     box.sh(f'systemctl stop containai-docker sysbox; printf \'{{"http-proxy": "{PROXY}", \' > /etc/docker/daemon.json')
     texts = pack(box, 1)
@@ -195,9 +212,12 @@ printf '%s\\n' "${COMPREPLY[@]}"
 TYPED = [("se", "setup"), ("doc", "doctor"), ("setup --dr", "--dry-run"), ("uninstall --pu", "--purge")]
 
 
-@pytest.fixture(scope="module")
-def shells(box: Box) -> Box:
+@pytest.fixture
+def shells(hosts) -> Box:
     """Install the scripts where the help of `cai completion` says, and the shells."""
+    box: Box = hosts.shared("people-shells")
+    if box.ok("test -e /opt/complete.bash"):
+        return box
     box.sh("apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends zsh fish")
     for shell, place in (("bash", "/opt/cai.bash"), ("zsh", "/home/dev/.zfunc/_cai"), ("fish", "/opt/cai.fish")):
         box.write(place, box.cai("completion", shell).expect(0).out)
@@ -236,7 +256,8 @@ def test_zsh_completes_at_a_tab(shells: Box) -> None:
     child.close(force=True)
 
 
-def test_uninstall_on_a_terminal_shows_the_plan_asks_and_ends(box: Box) -> None:
+def test_uninstall_on_a_terminal_shows_the_plan_asks_and_ends(hosts) -> None:
+    box: Box = hosts("people-gone", state="converged")
     child = box.person("uninstall", "--purge", size=(50, 44))
     child.expect(r"Remove all this\? \[y/N\]: ")
     shown = ANSI.sub("", child.before)
@@ -249,3 +270,4 @@ def test_uninstall_on_a_terminal_shows_the_plan_asks_and_ends(box: Box) -> None:
     assert child.exitstatus == 0
     assert f"{VENV}" not in text
     assert "Removed (" in text
+    hosts.drop(box.name)

@@ -26,15 +26,22 @@ TRAP = (
 OURS = "/etc/systemd/system/containai* /usr/local/libexec/containai /var/lib/containai /run/docker-containai* /run/containai* /etc/docker /etc/apt/keyrings /etc/systemd/system/sysbox-mgr.service.d /etc/systemd/system/sysbox-fs.service.d"
 
 
-@pytest.fixture(scope="module")
-def box(hosts):
-    made: Box = hosts("security", "bookworm")
+def arm(made: Box) -> None:
+    """Set the traps, on a PATH that the worst sudo there is hands on (Debian's has a secure_path), and give the settings a secret."""
     for name in PROGRAMS:
         made.write(f"{EVIL}/{name}", TRAP, 0o755)
     made.sh(f"chown -R dev: {EVIL}; install -m 666 /dev/null /opt/sprung")
-    # The worst sudo there is: one that hands the user's PATH on. Debian's has a secure_path.
     made.write("/etc/sudoers.d/path", 'Defaults !secure_path\nDefaults env_keep += "PATH"\n', 0o440)
     made.settings(**{**yaml.safe_load(made.read(CONFIG)), "docker_engine_proxy": PROXY})
+
+
+@pytest.fixture
+def box(hosts) -> Box:
+    """A host that is set up, with a proxy that has a password."""
+    made: Box = hosts.shared("security", dress="linux", state="converged")
+    if not made.ok(f"test -e {EVIL}"):
+        arm(made)
+        made.setup()
     return made
 
 
@@ -47,22 +54,25 @@ def by_root(box: Box) -> list[str]:
     return [line for line in said if line.startswith("0 ")]
 
 
-def test_the_trap_works(box):
-    box.user("sudo", "true", options=HOSTILE_PATH).expect(0)
-    assert by_root(box) == [f"0 {EVIL}/true"]
-
-
-def test_a_setup_runs_nothing_of_a_hostile_path_as_root(box):
-    done = box.cai("setup", options=HOSTILE_PATH)
-    found = by_root(box)
+def test_a_setup_runs_nothing_of_a_hostile_path_as_root(hosts):
+    fresh: Box = hosts("security-fresh")
+    arm(fresh)
+    fresh.user("sudo", "true", options=HOSTILE_PATH).expect(0)
+    assert by_root(fresh) == [f"0 {EVIL}/true"], "the trap does not work"
+    done = fresh.cai("setup", options=HOSTILE_PATH)
+    found = by_root(fresh)
     print(done.text)
     done.expect(0)
     assert found == []
+    hosts.drop(fresh.name)
 
 
 @pytest.mark.parametrize(
     "command",
-    [["setup"], ["setup", "--dry-run"], ["doctor", "--bundle", "/root/bundle.tar.gz"], ["uninstall", "--dry-run"]],
+    [
+        pytest.param(line.split(), id=line, marks=() if line == "setup" else pytest.mark.slow)
+        for line in ("setup", "setup --dry-run", "doctor --bundle /root/bundle.tar.gz", "uninstall --dry-run")
+    ],
 )
 def test_root_itself_runs_nothing_of_it(box, command):
     """`su` without a dash, and a sudo that keeps PATH, leave root with the user's."""
@@ -180,14 +190,16 @@ def shaped(kind: str, text: str):
     return {"list": [text], "dict": {text: text, "amd64": text, "HTTPS_PROXY": text}}.get(kind, text)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def units(box):
-    """What root runs: it must be the same after all the attempts."""
+    """What root runs: it must be the same after the attempt."""
     look = f"cat {OURS.split()[0]} /etc/apt/sources.list.d/* /etc/systemd/system/sysbox-mgr.service.d/* | sha256sum; find /etc/systemd/system /usr/local/libexec | sort | sha256sum"
-    box.setup()
     before = box.sh(look)
     yield
+    if box.sh(look) != before:  # a setting that is text was taken
+        box.setup()
     assert box.sh(look) == before
+    assert not box.ok("test -e /opt/pwned")
 
 
 def some(names, *quick):
@@ -195,9 +207,7 @@ def some(names, *quick):
     return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in names]
 
 
-@pytest.mark.parametrize(
-    "name", some(dict(NAMES), "docker_engine_socket", "sysbox_sha256", "docker_context_description")
-)
+@pytest.mark.parametrize("name", some(dict(NAMES), "sysbox_sha256"))
 def test_a_hostile_setting_is_refused_or_is_text(box, units, name):
     """Real runs, by -e and by config.yml: whatever holds a line break or a shell's or Jinja's language is done by nobody."""
     kind = dict(NAMES)[name]
@@ -220,20 +230,14 @@ TEMPLATED = [
 ]
 
 
-@pytest.mark.parametrize("name", some(TEMPLATED, "docker_engine_group", "docker_engine_apt_url"))
+@pytest.mark.parametrize("name", some(TEMPLATED, "docker_engine_group"))
 def test_plain_ansible_playbook_refuses_what_would_end_in_a_unit(box, units, name):
     value = json.dumps({name: shaped(dict(NAMES)[name], SHELL)})
     box.write("/opt/extra.json", value)
     folder = box.cai("path").out.strip()
-    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/wsl2.yml -e @{CONFIG} -e @/opt/extra.json"
+    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/linux.yml -e @{CONFIG} -e @/opt/extra.json"
     done = box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",))
     assert done.code == 2
     assert f"The variable {name}" in done.text
     assert "changed=0" in done.text
-    assert not box.ok("test -e /opt/pwned")
-
-
-def test_after_all_that_the_engine_is_as_it_was(box, units):
-    box.setup()
-    box.converged()
     assert not box.ok("test -e /opt/pwned")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.system import snapshot
@@ -10,13 +12,14 @@ from tests.system.box import PASSWORD, VENV, Box
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def box(hosts) -> Box:
+@pytest.fixture
+def box(hosts) -> Iterator[Box]:
     made: Box = hosts("sudo-rs", suite="trixie", dress="linux", trusted=False)
     made.sh("apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends sudo-rs")
     made.sh("dpkg-divert --local --rename --divert /usr/bin/sudo.ws --add /usr/bin/sudo && ln -s sudo-rs /usr/bin/sudo")
     made.sh(f"echo 'dev:{PASSWORD}' | chpasswd")
-    return made
+    yield made
+    hosts.drop(made.name)
 
 
 def test_with_the_classic_one_beside_it_the_password_is_asked_for_once(box: Box) -> None:
@@ -40,5 +43,6 @@ def test_alone_it_is_refused_before_anything_changes(box: Box) -> None:
 
 
 def test_alone_it_will_do_where_it_asks_for_no_password(box: Box) -> None:
+    box.sh("mv /usr/bin/sudo.ws /usr/bin/put-away")
     box.trust_dev()
     print(box.cai("uninstall", "--yes").expect(0, "Nothing was left to remove").text)

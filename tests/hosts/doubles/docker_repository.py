@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import engine, host, paths
 from ..shell import apt_install, run
 
-# Name there: name at Debian (bookworm; newer ones have the CLI in a package of its own). None: an empty package.
+# Name there: name in the distribution (bookworm and Ubuntu; Debian 13 has the CLI in a package of its own). None: an empty package.
 PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": None, "containerd.io": "containerd"}
 _CONTROL = (
     "Package: {name}\nVersion: 0\nArchitecture: all\nMaintainer: test suite <root@localhost>\nDescription: DOUBLE\n"
@@ -28,7 +28,7 @@ IN_HOST = "/srv/docker-repository"
 
 
 def install(name: str) -> str:
-    """Put the repository into a running bookworm host, made of what its own apt offers; returns the key's fingerprint.
+    """Put the repository into a running host, made of what its own apt offers; returns the key's fingerprint.
 
     The fingerprint also stands in `.cache/docker-repository/NAME/fingerprint`, for inventories.
     """
@@ -40,7 +40,8 @@ def install(name: str) -> str:
     wanted = " ".join(source for source in PACKAGES.values() if source)
     host.execute(name, "sh", "-ec", f"mkdir -p /var/tmp/debs; cd /var/tmp/debs; apt-get -qq download {wanted}")
     engine.docker("cp", f"{host.container(name)}:/var/tmp/debs", work / "debs")
-    fingerprint = build(work / "docker-repository", "bookworm", work / "debs")
+    codename = host.execute(name, "sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME").stdout.strip()
+    fingerprint = build(work / "docker-repository", codename, work / "debs")
     host.copy(name, work / "docker-repository", "/srv/")
     host.execute(name, "chmod", "-R", "a+rX", IN_HOST)
     (work / "fingerprint").write_text(fingerprint)
