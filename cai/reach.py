@@ -13,7 +13,8 @@ from cai.errors import CaiError, Exit
 
 MOUNTS = Path("/proc/self/mountinfo")
 _ELSEWHERE = (
-    "run `sudo python3 -m venv /opt/cai && sudo /opt/cai/bin/pip install containai-cai`, then `/opt/cai/bin/cai setup`"
+    "run `sudo python3 -m venv /opt/cai && sudo /opt/cai/bin/pip install SOURCE` with a clone or a wheel "
+    "that root can read, then `/opt/cai/bin/cai setup`"
 )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.hosts import host, paths
+from tests.hosts import paths
 from tests.system.box import IMAGE, VENV, Box
 
 PAGE = (paths.ROOT / "docs" / "using.md").read_text(encoding="utf-8")
@@ -16,13 +15,12 @@ BLOCK = re.compile(r"<!-- tried(?:: (\S+))? -->\n```\w+\n(.*?)```", re.DOTALL)
 FOLDER = "/home/dev/page"
 
 
-@pytest.fixture(scope="module")
-def box(hosts) -> Iterator[Box]:
-    made = hosts("pages", state="converged")
+@pytest.fixture
+def box(hosts) -> Box:
+    made: Box = hosts("pages", state="converged")
     made.sh("apt-get -qq update && apt-get -qq install -y docker-compose-v2 >/dev/null")
     made.sh(f"install -d -o dev {FOLDER}")
-    yield made
-    host.down(made.name)
+    return made
 
 
 def blocks() -> list[tuple[str, str]]:

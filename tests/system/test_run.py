@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pexpect
 import pytest
 
-from tests.hosts import host
 from tests.system.box import IMAGE, VENV, Box
 
 CAI = f"{VENV}/bin/cai"
@@ -19,11 +17,9 @@ BEFORE = ("setpriv", "--reuid=dev", "--regid=dev", "--groups=dev")
 PATIENT = "trap 'exit 130' INT; echo ready; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module", params=["wsl2", "linux"])
-def box(hosts, request: pytest.FixtureRequest) -> Iterator[Box]:
-    made = hosts(f"run-{request.param}", dress=request.param, state="converged")
-    yield made
-    host.down(made.name)
+@pytest.fixture(params=["wsl2", "linux"])
+def box(hosts, request: pytest.FixtureRequest) -> Box:
+    return hosts.shared(f"run-{request.param}", dress=request.param, state="converged")
 
 
 @pytest.mark.parametrize(
@@ -59,8 +55,8 @@ def test_a_terminal_its_size_and_ctrl_c(box: Box, prefix: tuple[str, ...]) -> No
     child.sendline("stty size")
     child.expect("30 90")
     child.setwinsize(41, 101)
-    child.sendline("sleep 0.5; stty size")
-    child.expect("41 101")
+    child.sendline('until [ "$(stty size)" = "41 101" ]; do sleep 0.1; done; echo resized $((1 + 1))')
+    child.expect("resized 2")
     child.sendline("echo asleep $((40 + 1)); sleep 1000")
     child.expect("asleep 41")
     child.sendintr()
