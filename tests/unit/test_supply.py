@@ -143,7 +143,7 @@ def test_the_lock_is_names_versions_and_hashes_and_nothing_else() -> None:
 
 
 def test_the_lock_has_what_the_project_asks_for() -> None:
-    for python in ["3.11", "3.12", "3.13"]:
+    for python in ["3.11", "3.12", "3.13", "3.14"]:
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
         locked = entries()
         for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
