@@ -14,7 +14,7 @@ def podman(hosts) -> Box:
 
 @pytest.fixture
 def docker(hosts) -> Box:
-    return hosts("kept-docker", "noble", "none", "linux", "plain")
+    return hosts("kept-docker", "trixie", "none", "linux", "plain")
 
 
 def packages(box: Box) -> str:

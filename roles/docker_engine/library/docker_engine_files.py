@@ -136,11 +136,16 @@ def drop(module, record, path, actions, diffs):
         record.save()
 
 
+def is_right(there, mode):
+    """Whether one of our files has its mode, and is root's: root executes it."""
+    return stat.S_IMODE(there.st_mode) == mode and there.st_uid in (0, os.geteuid()) and there.st_gid in (0, os.getegid())
+
+
 def place(module, record, file, content, actions, diffs):
     path, wanted, mode = file["path"], content.encode(), int(file["mode"], 8)
     try:
         there = read(path)
-        same_mode = there is None or stat.S_IMODE(os.stat(path).st_mode) == mode
+        same_mode = there is None or is_right(os.stat(path), mode)
     except PermissionError:
         module.warn(f"{path} cannot be read without root rights; the run itself will compare it.")
         return
@@ -153,8 +158,7 @@ def place(module, record, file, content, actions, diffs):
         return
     record.note_file(path, there, wanted)
     record.save()
-    replace(path, wanted, mode)
-    os.chmod(path, mode)
+    replace(path, wanted, mode, ours=True)
 
 
 def claim(module, record, data_root, actions):

@@ -206,7 +206,7 @@ def look(params, module):
     check_docker()
     check_settings(params["settings"], params["dedicated"])
     try:
-        warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"))
+        warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"), params["settings"].get("data_root"))
         if warning and not params["report"]:
             module.warn(warning)
     except Unusable:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 
-from ansible.module_utils.containai_record import replace
+from ansible.module_utils.containai_record import make_folders, replace
 
 DEFAULT = "/var/lib/docker-containai"
 UNIT = "/etc/systemd/system/containai-docker.service"
@@ -51,6 +51,11 @@ def is_ours(path):
     return path in _of_unit() and set(os.listdir(path)) <= DOCKERS
 
 
+def holds_data(path):
+    """Whether an engine of ours has answered from here: its data stay where they are."""
+    return path in _of_unit() and os.path.lexists(os.path.join(path, MARKER)) and not unused(path)
+
+
 def is_shared(path):
     """Whether files of others are there. An ordinary user may not look into a dockerd's folder, and gets False."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -70,7 +75,7 @@ def refused(path):
 
 def mark(path):
     """Put our mark there, once; the folder is made as dockerd makes it."""
-    os.makedirs(path, mode=0o710, exist_ok=True)
+    make_folders(path, 0o710)
     if not _of_engines(path):
         replace(os.path.join(path, UNUSED), b"")
     if not os.path.lexists(os.path.join(path, MARKER)):

@@ -6,8 +6,10 @@ import ipaddress
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
+from ansible.module_utils.containai_data_root import holds_data
 from ansible.module_utils.containai_egress import EgressError, check_vm, policy_of
 from ansible.module_utils.containai_settings import SettingError, check_all, check_places
+from ansible.module_utils.containai_storage import driver_problem, file_system
 
 
 class Refusal(Exception):
@@ -31,7 +33,7 @@ def check_settings(settings, dedicated):
         raise Refusal(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
 
 
-def check_daemon_json(path, dedicated, dns=()):
+def check_daemon_json(path, dedicated, dns=(), data_root=""):
     """Refuse a daemon.json that the engine could not start with; return a warning where it cannot be read."""
     mend = "mend the file, or give the secure engine one of its own: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`"
     try:
@@ -49,6 +51,10 @@ def check_daemon_json(path, dedicated, dns=()):
     if found:
         reasons = "; ".join(f'"{key}" {why}' for key, why in found)
         raise Refusal(f"{path} does not fit the secure engine: {reasons}.", mend, "precondition")
+    driver = value.get("storage-driver", "")
+    problem = driver_problem(driver, file_system(data_root)) if dedicated and data_root and not holds_data(data_root) else ""
+    if problem:
+        raise Refusal(f"{path} names the storage driver {ascii(driver)[1:-1]}, {problem}.", mend, "precondition")
     if value.get("default-runtime") == "sysbox-runc":
         return f"{path} makes sysbox-runc the default runtime. That is left as it is, but containers then run under Sysbox without asking for it."
     return None

@@ -7,6 +7,7 @@ change it speaks of, so a run that was killed in between is known to the next on
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import hashlib
@@ -45,24 +46,46 @@ def read(path):
         return None
 
 
-def replace(path, data, mode=0o644):
+def make_folders(path, mode=0o755):
+    """Make a folder with that mode, and those above it that are missing with mode 0755, whatever the umask is."""
+    if not os.path.isdir(path):
+        make_folders(os.path.dirname(path))
+        os.mkdir(path, 0o700)
+        os.chmod(path, mode)
+
+
+def keep_attributes(fd, path):
+    """Give the open file the extended attributes of the one at `path`: its ACL, labels, what users noted. A file system without them is left."""
+    if not hasattr(os, "listxattr"):  # macOS
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):
+                os.setxattr(fd, name, os.getxattr(path, name))
+
+
+def replace(path, data, mode=0o644, ours=False):
     """Put `data` at `path` in one step: a reader, or a crash, sees the old file or the new one.
 
-    The mode and owner of a file that is there stay; a symbolic link stays, and the file it points to is replaced.
+    Mode, owner, ACL and extended attributes of a file that is there stay; a symbolic link stays, and the file it points to is replaced. With `ours` the
+    file is cai's own, and gets the mode and the owner that it has to have before anything is in it.
     """
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
+    make_folders(folder)
     fd, temporary = tempfile.mkstemp(prefix=".containai-", dir=folder)
     try:
         with os.fdopen(fd, "wb") as handle:
             # By descriptor: in a folder that is not root's, the name may be another file's by now.
-            try:
-                there = os.stat(path)
+            there = None
+            with contextlib.suppress(FileNotFoundError):
+                there = None if ours else os.stat(path)
+            if there is None:
+                os.fchmod(fd, mode)
+            else:
                 os.fchown(fd, there.st_uid, there.st_gid)
                 os.fchmod(fd, stat.S_IMODE(there.st_mode))
-            except FileNotFoundError:
-                os.fchmod(fd, mode)
+                keep_attributes(fd, path)
             handle.write(data)
             handle.flush()
             os.fsync(fd)
@@ -177,7 +200,9 @@ class Record:
 
     def make_dir(self, name=""):
         folder = os.path.join(self.state_dir, name)
-        os.makedirs(folder, mode=0o700 if name else 0o755, exist_ok=True)
+        if not os.path.isdir(folder):
+            make_folders(self.state_dir)
+            os.makedirs(folder, mode=0o700, exist_ok=True)
 
     def save(self):
         """Write the record. The first time, before the first change, note which of the usual folders are not there."""

@@ -11,7 +11,9 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from ansible.module_utils.containai_data_root import refused
+from ansible.module_utils.containai_data_root import holds_data, refused
+from ansible.module_utils.containai_engine_api import LONGEST
+from ansible.module_utils.containai_storage import file_system, is_unfit
 
 TEXT = {
     "path": (re.compile(r"(?!.*//)/(?!(?:.*/)?\.{1,2}(?:/|$))[\w.+@:,=~-][\w.+@:,=~/-]*"), "an absolute path of letters, digits and . _ + @ : , = ~ -"),
@@ -97,6 +99,13 @@ def check_places(settings, prefix):
     socket, data_root = settings.get("socket"), settings.get("data_root")
     if socket and os.path.realpath(socket) in map(os.path.realpath, SOCKETS):
         raise SettingError(f"The variable {prefix}socket is {socket}, which is another engine's; a path of its own is needed.")
+    if socket and len(os.fsencode(socket)) > LONGEST:
+        raise SettingError(f"The variable {prefix}socket is {socket[:40]}..., of {len(os.fsencode(socket))} bytes; at most {LONGEST} are needed.")
+    if socket and not os.path.isdir(os.path.dirname(os.path.realpath(socket))):
+        raise SettingError(f"The variable {prefix}socket is {socket}, whose folder is not there; a path in a folder such as /run is needed.")
     reason = refused(data_root) if data_root else None
     if reason:
         raise SettingError(f"The variable {prefix}data_root is {data_root}, {reason}; a folder of its own is needed.")
+    if data_root and not holds_data(data_root) and is_unfit(file_system(data_root)):
+        kind = file_system(data_root)
+        raise SettingError(f"The variable {prefix}data_root is {data_root}, which is on {kind}; a folder on ext4, xfs or btrfs is needed.")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import containai_data_root as places
+from ansible.module_utils import containai_settings as settings
 from ansible.module_utils.containai_settings import SettingError, check_places
+from ansible.module_utils.containai_storage import driver_problem, file_system
 
 PREFIX = "docker_engine_"
 
@@ -97,3 +99,42 @@ def test_a_link_to_another_engines_socket_is_refused(tmp_path: Path) -> None:
 
 def test_our_own_socket_is_not_refused() -> None:
     check_places({"socket": "/var/run/docker-containai.sock"}, PREFIX)
+
+
+def test_a_socket_that_the_kernel_or_dockerd_cannot_make_is_refused() -> None:
+    with pytest.raises(SettingError, match="of 124 bytes; at most 107"):
+        check_places({"socket": "/run/" + "x" * 119}, PREFIX)
+    with pytest.raises(SettingError, match="whose folder is not there"):
+        check_places({"socket": "/run/no-such-folder/docker.sock"}, PREFIX)
+
+
+@pytest.mark.parametrize("kind", ["fuse.bindfs", "fuseblk", "ntfs3", "9p", "nfs4", "vfat", "overlay", "virtiofs"])
+def test_a_file_system_that_holds_no_layers_is_refused(
+    tmp_path: Path, unit: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(settings, "file_system", lambda path: kind)
+    with pytest.raises(SettingError, match=f"which is on {kind}; a folder on ext4, xfs or btrfs"):
+        check_places({"data_root": str(tmp_path / "engine")}, PREFIX)
+    for good in ("ext4", "xfs", "btrfs", "zfs", "tmpfs", ""):
+        monkeypatch.setattr(settings, "file_system", lambda path, good=good: good)
+        check_places({"data_root": str(tmp_path / "engine")}, PREFIX)
+
+
+def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    (tmp_path / "mounts").write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:9 / /mnt/d\\040x rw shared:1 - fuse.bindfs bindfs rw\n"
+    )
+    assert file_system("/mnt/d x/engine", str(tmp_path / "mounts")) == "fuse.bindfs"
+    assert file_system("/mnt/dd", str(tmp_path / "mounts")) == "ext4"
+    assert file_system("/mnt", str(tmp_path / "none")) == ""
+
+
+@pytest.mark.parametrize(
+    ("driver", "kind", "problem"),
+    [
+        ("zfs", "ext4", True), ("zfs", "zfs", False), ("btrfs", "ext4", True), ("btrfs", "btrfs", False),
+        ("devicemapper", "ext4", True), ("overlay2", "ext4", False), ("", "ext4", False),
+    ],
+)  # fmt: skip
+def test_a_storage_driver_that_the_host_does_not_have_is_refused(driver: str, kind: str, problem: bool) -> None:
+    assert bool(driver_problem(driver, kind)) is problem

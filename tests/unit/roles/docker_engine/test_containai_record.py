@@ -224,3 +224,40 @@ def test_a_damaged_record_is_said_and_left(tmp_path: Path, data: bytes) -> None:
         record.Record(str(tmp_path))
     assert caught.value.filename == str(tmp_path / "record.json")
     assert (tmp_path / "record.json").read_bytes() == data
+
+
+def test_extended_attributes_and_acls_stay(tmp_path: Path) -> None:
+    """An ACL is an extended attribute of the kernel's own."""
+    file = tmp_path / "daemon.json"
+    file.write_text("{}")
+    try:
+        os.setxattr(file, "user.note", b"mine")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    record.replace(str(file), b"{ }")
+    assert os.getxattr(file, "user.note") == b"mine"
+
+
+def test_folders_are_open_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        record.replace(str(tmp_path / "a" / "b" / "file"), b"x")
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "a", tmp_path / "a" / "b")] == [0o755, 0o755]
+    assert (tmp_path / "a" / "b" / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_of_ours_has_its_mode_before_anything_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret is at no moment in a file that others may read."""
+    file = tmp_path / "proxy.env"
+    file.write_text("old")
+    file.chmod(0o644)
+    modes = []
+    rename = os.rename
+    monkeypatch.setattr(
+        os, "rename", lambda old, new: (modes.append(Path(old).stat().st_mode & 0o777), rename(old, new))
+    )
+    record.replace(str(file), b"secret", 0o600, ours=True)
+    assert modes == [0o600]
+    assert file.stat().st_mode & 0o777 == 0o600

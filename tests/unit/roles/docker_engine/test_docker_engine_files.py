@@ -71,9 +71,9 @@ def test_the_record_knows_a_file_before_it_is_there(
     known = []
     replace = module.replace
 
-    def noting(path: str, *more: Any) -> None:
+    def noting(path: str, *more: Any, **flags: Any) -> None:
         known.append(path in recorded().get("files", {}))
-        replace(path, *more)
+        replace(path, *more, **flags)
 
     monkeypatch.setattr(module, "replace", noting)
     run_module(module, files=files(tmp_path))
@@ -286,3 +286,14 @@ def test_files_are_not_changed_under_an_engine_that_does_not_answer(
     assert answer["failure"] == "failed"
     assert "unknown" in answer["msg"]
     assert not (tmp_path / "libexec").exists()
+
+
+def test_the_owner_of_a_program_that_root_executes_is_put_right(
+    module: ModuleType, tmp_path: Path, needs_root: None
+) -> None:
+    run_module(module, files=files(tmp_path))
+    program = tmp_path / "libexec" / "program"
+    os.chown(program, 12345, 12345)
+    assert run_module(module, check_mode=True, files=files(tmp_path)).actions == [("change", str(program))]
+    assert run_module(module, files=files(tmp_path)).actions == [("change", str(program))]
+    assert (program.stat().st_uid, program.stat().st_gid) == (os.geteuid(), os.getegid())

@@ -1,0 +1,45 @@
+"""What other engines' containers do by themselves fails no run; containers of ours, and an engine that is slow, are not ended unasked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.box import Box
+
+STATE = "docker -H unix:///var/run/docker.sock inspect -f '{{.Id}} {{.State.StartedAt}}' web"
+DOCKERD = "systemctl show -p MainPID --value containai-docker"
+
+
+@pytest.fixture(scope="module")
+def box(hosts) -> Box:
+    """Another Docker with a container on a published port, and one that crashes in a loop."""
+    return hosts("lives", "trixie", "none", "linux", "other-docker")
+
+
+def test_a_crash_loop_beside_a_run_is_no_change_of_ours(box: Box) -> None:
+    before = box.sh(STATE)
+    box.setup()
+    assert box.sh(STATE) == before
+    box.converged()
+
+
+def test_a_setting_that_needs_a_restart_stops_at_running_containers(box: Box) -> None:
+    box.start_sysbox_container("agent")
+    change = ("-e", 'docker_engine_dns=["192.0.2.53"]')
+    for options in (("--dry-run",), ()):
+        box.cai("setup", *options, *change).expect(3, "agent", "docker_engine_restart_containers=true")
+    assert box.docker("ps -q --filter name=agent").out.strip()
+
+
+def test_an_engine_that_is_slow_is_neither_restarted_nor_stopped(box: Box) -> None:
+    pid = box.sh(DOCKERD)
+    box.sh(f"kill -STOP {pid}")
+    try:
+        assert box.health()["engine"]["status"] == "unknown"
+        box.cai("setup").expect(1, "does not answer within")
+        box.cai("uninstall", "--yes").expect(1, "does not answer within")
+    finally:
+        box.sh(f"kill -CONT {pid}")
+    assert box.sh(DOCKERD) == pid
+    assert box.docker("ps -q --filter name=agent").out.strip(), "a container ended"
+    box.docker("rm -f agent").expect(0)
