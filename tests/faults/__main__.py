@@ -42,7 +42,9 @@ def chosen(ground: Ground, words: list[str]) -> tuple[list[Row], list[Row]]:
     )
     every = [*setups, *kills.rows(ground, "uninstall"), *kills.abandoned(ground)]
     if os.environ.get("TELLING"):
-        wanted = [next(row for row in every if row.short and row.fault.startswith(name)) for name in TELLING]
+        wanted = [
+            max((row for row in every if row.fault.startswith(name)), key=lambda row: row.short) for name in TELLING
+        ]
     else:
         wanted = [row for row in every if (any(word in row.fault for word in words) if words else full or row.short)]
     random.Random(1).shuffle(wanted)
