@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils import containai_proxy as proxy
+from ansible.module_utils import containai_sysbox_units
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -70,7 +71,8 @@ def test_the_sysbox_package_goes_through_it_and_a_hidden_value_blots_out_nothing
 ) -> None:
     module = load_module("sysbox_package")
     monkeypatch.setattr(module, "DOWNLOADS", str(tmp_path / "downloads"))
-    monkeypatch.setattr(module, "DROP_IN", str(tmp_path / "drop-in"))
+    for name in ("SYSTEMD", "PROGRAMS"):
+        monkeypatch.setattr(containai_sysbox_units, name, str(tmp_path / "units"))
     commands.add("dpkg-query", "exit 1")
     more = {"version": "0.7.1", "sha256": {"amd64": "a" * 64}, "architecture": "amd64", "socket": "/run/x.sock"}
     settings = {"HTTP_PROXY": f"http://me:sesame@{CLOSED}", "NO_PROXY": no_proxy}
