@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -IS
+#!/usr/bin/python3 -BIS
 """DOUBLE of sysbox-fs, a part of the tests: one FUSE file system for each container at /var/lib/sysboxfs/ID, mounted by fusermount3.
 
 The file systems are real, and die with this process: whoever looks into one is then told that the transport endpoint is not connected.

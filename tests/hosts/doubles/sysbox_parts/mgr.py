@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -IS
+#!/usr/bin/python3 -BIS
 """DOUBLE of sysbox-mgr, a part of the tests: the range of ids, and the owner of a container's files while it is registered.
 
 As with the original, what a container owns is shifted when it is registered and shifted back only when it is unregistered by the same
