@@ -50,3 +50,38 @@ def test_drift_is_named_and_the_command_of_doctor_mends_it(box: Box, name: str) 
     box.sh(UP)
     box.sh(CHECK)
     assert reaches(box)
+
+
+def test_an_ordinary_user_sees_that_nothing_is_forwarded_and_setup_mends_it(box: Box) -> None:
+    box.sh("sysctl -qw net.ipv4.ip_forward=0")
+    found = box.health()
+    assert {part for part, finding in found.items() if finding["status"] == "fail"} == {"network"}
+    assert found["network"]["found"] == "net.ipv4.ip_forward is 0"
+    assert found["egress"]["found"].startswith("open: ")
+    assert "network namespace: net.ipv4.ip_forward is 0" in box.setup().text
+    assert reaches(box)
+
+
+def test_the_firewall_of_a_desktop_may_be_reloaded(box: Box) -> None:
+    for line in ("ufw reload", "ufw disable && ufw --force enable", "ufw --force reset && ufw --force enable"):
+        box.sh(line)
+        assert reaches(box), line
+        box.sh(UP)  # the policy of FORWARD may have been given back by ufw
+        assert reaches(box), line
+        assert box.sh("iptables -S FORWARD | head -n 1") == "-P FORWARD DROP"
+
+
+def test_a_network_that_comes_late_is_not_given_to_containers(box: Box) -> None:
+    box.sh(
+        "ip link add late0 type veth peer name late1 && ip link set late1 up && ip address add 172.18.5.1/16 dev late0 && ip link set late0 up"
+    )
+    box.sh(
+        "for i in $(seq 50); do nsenter --net=/run/netns/containai ip route | grep -q ^172.18.0.0/16 && exit 0; sleep 0.1; done; exit 1"
+    )
+    box.docker("network create other").expect(0)
+    assert "172.18." not in box.docker("network inspect -f '{{(index .IPAM.Config 0).Subnet}}' other").out
+    box.docker("network rm other").expect(0)
+    box.sh("ip link delete late0")
+    box.sh(
+        "for i in $(seq 50); do nsenter --net=/run/netns/containai ip route | grep -q ^172.18.0.0/16 || exit 0; sleep 0.1; done; exit 1"
+    )
