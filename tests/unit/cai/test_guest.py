@@ -77,4 +77,5 @@ def test_the_next_command_names_the_context_of_the_run(
 ) -> None:
     report, out = Report("setup", platform.value, context=_context(variables, platform)), io.StringIO()
     output.summary(output.console(out), report)
-    assert f"docker --context {context} run" in out.getvalue()
+    named = f"docker --context {context} run" if context != "containai-secure" else "cai run"
+    assert named in out.getvalue()

@@ -40,7 +40,8 @@ def hostile(name, marker):
     texts = [text.format(m=marker) if "{m}" in text else text for text in TEXTS]
     joined = "\n".join(texts)
     if KNOWN[name].type == "list":
-        return [{text or "x": text} for text in texts] if KNOWN[name].elements == "dict" else texts
+        key = next((key for key, option in KNOWN[name].options.items() if option.type == "str"), None)
+        return [{key or text or "x": text} for text in texts] if KNOWN[name].elements == "dict" else texts
     return {text or "x": text for text in texts} if KNOWN[name].type == "dict" else joined
 
 
