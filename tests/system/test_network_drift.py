@@ -85,3 +85,57 @@ def test_a_network_that_comes_late_is_not_given_to_containers(box: Box) -> None:
     box.sh(
         "for i in $(seq 50); do nsenter --net=/run/netns/containai ip route | grep -q ^172.18.0.0/16 || exit 0; sleep 0.1; done; exit 1"
     )
+
+
+def test_a_full_tunnel_leaves_the_link_and_networks_to_choose_from(box: Box) -> None:
+    box.sh(
+        "ip link add wg0 type veth peer name wgp && ip link set wgp up && ip link set wg0 up"
+        " && ip route add 0.0.0.0/1 dev wg0 && ip route add 128.0.0.0/1 dev wg0 && ip route add 10.0.0.0/8 dev wg0"
+    )
+    try:
+        box.cai("setup", "--dry-run").expect(0)
+        box.sh("systemctl restart containai-docker")
+        box.docker("network create tunnelled").expect(0)
+        box.docker("network rm tunnelled").expect(0)
+        assert reaches(box)
+    finally:
+        box.sh("ip link delete wg0")
+
+
+def test_a_link_whose_network_is_taken_moves_by_itself(box: Box) -> None:
+    box.cai("setup", "-e", "docker_engine_link_subnet=127.5.0.0/30").expect(
+        3, "loopback space", "docker_engine_link_subnet=10.213.77.0/30"
+    )
+    box.sh(
+        "ip link add lan0 type veth peer name lan1 && ip link set lan1 up && ip address add 10.213.1.1/16 dev lan0 && ip link set lan0 up"
+    )
+    box.cai("setup", "-e", "docker_engine_link_subnet=10.213.77.0/30").expect(
+        3, "in use by lan0", "docker_engine_link_subnet=172.30.213.76/30"
+    )
+    box.setup()
+    assert "172.30.213.77/30" in box.sh("ip -br -4 address show cai0")
+    assert reaches(box)
+    box.sh("ip link delete lan0")  # it stays where it is: see the last test
+
+
+def test_ports_that_the_machine_has_are_skipped(box: Box) -> None:
+    taken = (32768, 32769, 32770, 18080)
+    for port in taken:
+        box.sh(f"systemd-run --quiet --unit=taken-{port} python3 -m http.server {port} --bind 127.0.0.1")
+    box.sh(
+        "for i in $(seq 100); do nsenter --net=/run/netns/containai ss -Hant | wc -l | grep -q . && exit 0; sleep 0.1; done"
+    )
+    box.sh("sleep 3")
+    for run in ("-P --expose 80", "-p 18080-18083:80"):
+        box.docker(f"run -d --name served {run} {IMAGE} httpd -f -h /www").expect(0)
+        port = box.docker("port served 80/tcp").out.split()[0].rpartition(":")[2]
+        assert int(port) not in taken
+        assert "served from a container" in box.sh(
+            f"python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}/').read())\""
+        )
+        box.docker("restart -t 0 served").expect(0)
+        box.docker("rm -f served").expect(0)
+    refused = box.docker(f"run --rm -p 18080:80 {IMAGE} true")
+    assert "address already in use" in refused.text
+    box.sh(f"systemctl stop {' '.join(f'taken-{port}' for port in taken)}")
+    assert "sctp" in box.docker(f"run --rm -p 18090:80/sctp {IMAGE} true").text.lower()
