@@ -45,7 +45,8 @@ def test_setup_and_uninstall_give_back_the_state_before(box: Box, pristine):
     box.sh("apt-get -qq check")
 
 
-def test_again_on_a_terminal_with_a_question(box: Box, pristine):
+@pytest.mark.slow
+def test_on_a_terminal_with_a_question(box: Box, pristine):
     box.setup()
     box.start_sysbox_container("agent")
     child = box.person("uninstall", "--purge")

@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 chmod 755 "$scratch"
 cd "$scratch"
-package=$(apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker.io)
+package=$(apt-cache policy docker-cli | grep -q 'Candidate: [0-9]' && echo docker-cli || echo docker.io) # Ubuntu knows the name alone
 apt-get -qq download "$package" >/dev/null
 dpkg-deb -x ./*.deb unpacked
 mkdir -p $tools/usr/bin /etc/systemd/system
