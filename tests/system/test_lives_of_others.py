@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.system.box import Box
 
 STATE = "docker -H unix:///var/run/docker.sock inspect -f '{{.Id}} {{.State.StartedAt}}' web"
 DOCKERD = "systemctl show -p MainPID --value containai-docker"
+BEFORE: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
-    """Another Docker with a container on a published port, and one that crashes in a loop."""
-    return hosts("lives", "trixie", "none", "linux", "other-docker")
+    """Another Docker with a container on a published port, and one that crashes in a loop; setup ran beside it."""
+    made: Box = hosts("lives", "trixie", "none", "linux", "other-docker")
+    BEFORE["web"] = made.sh(STATE)
+    made.setup()
+    return made
+
+
+@pytest.fixture
+def agent(box: Box) -> Iterator[str]:
+    """A running container of ours."""
+    box.start_sysbox_container("agent")
+    yield "agent"
+    box.docker("rm -f agent").expect(0)
 
 
 def test_a_crash_loop_beside_a_run_is_no_change_of_ours(box: Box) -> None:
-    before = box.sh(STATE)
-    box.setup()
-    assert box.sh(STATE) == before
+    assert box.sh(STATE) == BEFORE["web"]
     box.converged()
 
 
-def test_a_setting_that_needs_a_restart_stops_at_running_containers(box: Box) -> None:
-    box.start_sysbox_container("agent")
+def test_a_setting_that_needs_a_restart_stops_at_running_containers(box: Box, agent: str) -> None:
     change = ("-e", 'docker_engine_dns=["192.0.2.53"]')
     for options in (("--dry-run",), ()):
-        box.cai("setup", *options, *change).expect(3, "agent", "docker_engine_restart_containers=true")
-    assert box.docker("ps -q --filter name=agent").out.strip()
+        box.cai("setup", *options, *change).expect(3, agent, "docker_engine_restart_containers=true")
+    assert box.docker(f"ps -q --filter name={agent}").out.strip()
 
 
-def test_an_engine_that_is_slow_is_neither_restarted_nor_stopped(box: Box) -> None:
+def test_an_engine_that_is_slow_is_neither_restarted_nor_stopped(box: Box, agent: str) -> None:
     pid = box.sh(DOCKERD)
     box.sh(f"kill -STOP {pid}")
     try:
@@ -41,5 +52,4 @@ def test_an_engine_that_is_slow_is_neither_restarted_nor_stopped(box: Box) -> No
     finally:
         box.sh(f"kill -CONT {pid}")
     assert box.sh(DOCKERD) == pid
-    assert box.docker("ps -q --filter name=agent").out.strip(), "a container ended"
-    box.docker("rm -f agent").expect(0)
+    assert box.docker(f"ps -q --filter name={agent}").out.strip(), "a container ended"
