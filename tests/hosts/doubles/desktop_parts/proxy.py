@@ -2,7 +2,7 @@
 """DOUBLE of Docker Desktop's WSL integration, a part of the tests: owns /var/run/docker.sock and answers as an engine.
 
 Docker Desktop's real engine runs in another distro, so no dockerd is to be seen here: this answers by itself,
-enough for `docker version`, `info`, `ps` and `images`; it runs no containers.
+enough for `docker version`, `info`, `ps`, `images` and `inspect` of its one container; it runs none.
 """
 
 import grp
@@ -34,6 +34,13 @@ ANSWERS = {
     "/version": {**VERSION, "Platform": {"Name": "Docker Desktop"}},
     "/info": {**INFO, "Containers": 1, "DefaultRuntime": "runc", "Runtimes": {"runc": {"path": "runc"}}},
     "/containers/json": [RUNNING],
+    f"/containers/{RUNNING['Id']}/json": {
+        "Id": RUNNING["Id"],
+        "Name": RUNNING["Names"][0],
+        "State": {"Running": True, "Pid": 1, "StartedAt": "2024-01-01T00:00:00Z"},
+        "HostConfig": {"Runtime": "runc"},
+        "NetworkSettings": {"Ports": {}},
+    },
     "/images/json": [],
 }
 
