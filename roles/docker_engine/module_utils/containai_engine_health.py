@@ -170,7 +170,7 @@ def names_finding():
         return finding("names", "fail", f"names do not resolve in the engine: {engine} does not answer", mend)
     if code == SERVFAIL:
         found = f"{engine} answers that this host's own resolver does not"
-        return finding("names", "warn", found, "run `getent hosts deb.debian.org` to see whether this host resolves names")
+        return finding("names", "warn", found, "run `getent hosts docker.com` to see whether this host resolves names")
     return finding("names", "pass", f"{engine} answers, with what this host's resolver says")
 
 
