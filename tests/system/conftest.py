@@ -31,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("SEED", str(random.randrange(10000)))  # before the workers start, which have to agree
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print a failure when it happens: a run that is cut off has no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n\n_____ {report.nodeid} failed in its {report.when} _____\n{report.longreprtext[-6000:]}", flush=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests measured, whether they passed or not."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
