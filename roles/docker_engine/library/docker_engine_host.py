@@ -188,13 +188,6 @@ def owner(name):
         ) from error
 
 
-def networks():
-    try:
-        return containai_link.look()
-    except OSError as error:
-        raise Refusal("There is no `ip` on this host, which makes the engine's network.", "run `sudo apt-get install iproute2`", "precondition") from error
-
-
 def look(params, module):
     platform = platform_here()
     machine, kernel = os.uname().machine, os.uname().release
@@ -214,7 +207,7 @@ def look(params, module):
             raise
     user = owner(params["user"])
     egress = egress_of(params["egress"], params["egress_allow"], params["settings"].get("proxy", {}), params["dedicated"])
-    link = link_of(params["link_subnet"], *networks())
+    link = link_of(params["link_subnet"], *containai_link.look())
     return {
         "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,

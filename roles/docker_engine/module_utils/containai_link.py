@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import json
 import subprocess
+import sys
 
 LINK = "cai0"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -20,8 +21,23 @@ class Taken(ValueError):
 
 
 def look():
-    """Return (routes, links) of the host as `ip` tells them; raises OSError where there is no `ip`."""
-    return _ip("route", "show"), _ip("address", "show")
+    """Return (routes, links) of the host as `ip` tells them. Without `ip`, which is installed later in a first run, the kernel's table of routes has to do."""
+    try:
+        return _ip("route", "show"), _ip("address", "show")
+    except FileNotFoundError:
+        with open("/proc/net/route", encoding="ascii") as table:
+            return kernel_routes(table), []
+
+
+def kernel_routes(table):
+    """Return the routes of /proc/net/route, whose addresses are hexadecimal in the processor's byte order."""
+    routes = []
+    for line in itertools.islice(table, 1, None):
+        device, destination, gateway, *_, mask = line.split()[:8]
+        address, netmask, gateway = (ipaddress.IPv4Address(int(word, 16).to_bytes(4, sys.byteorder)) for word in (destination, mask, gateway))
+        if int(netmask):
+            routes.append({"dst": f"{address}/{netmask}", "dev": device, **({} if int(gateway) else {"protocol": "kernel"})})
+    return routes
 
 
 def _ip(*words):

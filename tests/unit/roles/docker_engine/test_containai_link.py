@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 import time
 from typing import Any
 
@@ -93,3 +94,26 @@ def test_the_host_is_asked_for_data(commands: Commands, monkeypatch: pytest.Monk
     )
     assert link.look() == ([{"dst": "default"}], [])
     assert commands.of("ip") == [["-json", "-4", "route", "show"], ["-json", "-4", "address", "show"]]
+
+
+def test_without_ip_the_kernels_own_table_is_read(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minimal host gets its `ip` in the course of the run."""
+
+    def spelled(address: str) -> str:
+        return f"{int.from_bytes(ipaddress.IPv4Address(address).packed, sys.byteorder):08X}"
+
+    lines = [
+        f"{name}\t{spelled(to)}\t{spelled(by)}\t0003\t0\t0\t0\t{spelled(mask)}\t0\t0\t0\n"
+        for name, to, by, mask in [
+            ("eth0", "0.0.0.0", "192.168.1.1", "0.0.0.0"),
+            ("wg0", "10.213.76.0", "192.168.1.1", "255.255.252.0"),
+            ("eth1", "10.0.0.0", "0.0.0.0", "255.0.0.0"),
+        ]
+    ]
+    routes = link.kernel_routes(["Iface\tDestination\tGateway\n", *lines])
+    assert [(str(network), by, inside) for network, by, inside in link.in_use(routes, [])] == [
+        ("10.213.76.0/22", "wg0", False),
+        ("10.0.0.0/8", "eth1", True),
+    ]
+    monkeypatch.setattr(link, "PATH", commands.path)
+    assert link.choose(*link.look()) is not None

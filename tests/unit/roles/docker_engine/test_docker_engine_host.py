@@ -61,7 +61,7 @@ def machine(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch:
     monkeypatch.setattr(module, "read_text", made.read)
     monkeypatch.setattr(containai_platform, "read_text", made.read)
     monkeypatch.setattr(containai_platform.wsl_signs, "__defaults__", (str(made.root),))
-    monkeypatch.setattr(module, "networks", lambda: (made.routes, made.links))
+    monkeypatch.setattr(module.containai_link, "look", lambda: (made.routes, made.links))
     for function in (module.check_surroundings, module.check_docker):
         monkeypatch.setattr(function, "__defaults__", (str(made.root),))
     monkeypatch.setattr(module.os, "uname", lambda: SimpleNamespace(machine=made.machine, release=made.kernel))
@@ -222,13 +222,6 @@ def test_a_link_that_is_no_network_is_refused(module: ModuleType, machine: Machi
     assert answer["failure"] == "precondition"
     assert "docker_engine_link_subnet" in answer["msg"]
     assert "`cai setup -e docker_engine_link_subnet=10.213.77.0/30`" in answer["hint"]
-
-
-def test_a_host_without_ip_is_told_so(module: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.containai_link, "PATH", commands.path)
-    with pytest.raises(module.Refusal) as refusal:
-        module.networks()
-    assert "`sudo apt-get install iproute2`" in refusal.value.hint
 
 
 def test_the_user(module: ModuleType, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
