@@ -10,6 +10,7 @@ from pathlib import Path
 MOVING = (
     "/tmp/systemd-private-", "/var/tmp/systemd-private-", "/tmp/.", "/var/log/", "/var/lib/systemd/", "/var/cache/", "/var/lib/apt/lists",
     "/var/lib/apt/extended_states", "/var/lib/apt/daily_lock", "/var/backups/", "/var/lib/dpkg/", "/etc/.pwd.lock", "/root/.ansible/", "/etc/ld.so.cache", "/var/lib/dbus/", "/etc/resolv.conf", "/var/lib/NetworkManager/", "/var/lib/firewalld/",
+    "/var/lib/sysbox/",  # emptied whenever Sysbox starts, filled with the first container
 )  # fmt: skip
 # The account tools keep their previous files beside the new ones.
 BACKUPS = tuple(f"/etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"))

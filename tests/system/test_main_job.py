@@ -149,7 +149,7 @@ def test_setup_on_a_terminal_asks_once_the_password_goes_nowhere_and_the_engine_
     assert PASSWORD not in text
     assert text.count("password for") == 0
     assert "The secure engine is ready" in text
-    assert "docker --context containai-secure run" in text
+    assert "cai run -it ubuntu:24.04" in text
     box.sh("touch /run/sampler-stop; for i in $(seq 400); do [ ! -s /run/sampler.json ] || break; sleep 0.05; done")
     sampled = json.loads(box.sh("cat /run/sampler.json"))
     print(f"processes were looked at {sampled['looks']} times")
@@ -178,7 +178,7 @@ def engine_in_a_new_login(box: Box) -> None:
     assert box.active_context() == "default"
     assert box.isolated()
     # The command of the summary, with the image that is here.
-    box.docker("run --rm -i --runtime=sysbox-runc cai-test-image:1 true").expect(0)
+    box.cai("run", "--rm", "-i", "cai-test-image:1", "true").expect(0)
 
 
 def test_a_second_setup_changes_nothing_in_few_tasks(converged, measured):

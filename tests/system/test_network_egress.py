@@ -1,0 +1,138 @@
+"""Where containers may connect to, in each mode of docker_engine_egress: tried against a machine beyond the uplink that has a public, a private and the metadata address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.hosts import host
+from tests.system.box import IMAGE, Box, quoted
+
+PUBLIC, PRIVATE, METADATA = "198.51.100.2", "10.99.0.2", "169.254.169.254"
+# A unit, since it has to be there after a reboot as well.
+FAR = f"""[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'ip netns add far && ip link add far0 type veth peer name far1 netns far'
+ExecStart=/bin/sh -c 'ip address add 198.51.100.1/24 dev far0 && ip link set far0 up && ip -n far link set far1 up && ip -n far link set lo up'
+ExecStart=/bin/sh -c 'for a in {PUBLIC}/24 {PRIVATE}/32 {METADATA}/32; do ip -n far address add $a dev far1; done'
+ExecStart=/bin/sh -c 'for a in {PRIVATE} {METADATA}; do ip route add $a via {PUBLIC}; done'
+[Install]
+WantedBy=multi-user.target
+"""
+WEB = """[Unit]
+After=far.service
+[Service]
+ExecStart=/bin/sh -c 'for port in 80 8080; do ip netns exec far python3 -m http.server $port -d /opt/far & done; wait'
+[Install]
+WantedBy=multi-user.target
+"""
+PAGE = "timeout 5 python3 -c \"import urllib.request as r; print(r.urlopen('http://{}:{}/').read())\""
+
+
+@pytest.fixture(scope="module")
+def box(hosts):
+    made: Box = hosts("egress", dress="linux", state="converged")
+    made.write("/opt/far/index.html", "far away\n")
+    made.write("/etc/systemd/system/far.service", FAR)
+    made.write("/etc/systemd/system/far-web.service", WEB)
+    made.sh("systemctl daemon-reload && systemctl enable --now far.service far-web.service 2>/dev/null")
+    wait_for_far(made)
+    return made
+
+
+def wait_for_far(box: Box) -> None:
+    for address in (PUBLIC, PRIVATE, METADATA):
+        for port in (80, 8080):
+            box.sh(f"for i in $(seq 60); do {PAGE.format(address, port)} && exit 0; sleep 0.2; done; exit 1")
+
+
+def choose(box: Box, mode: str, *allow: dict[str, Any]) -> None:
+    box.setup(*quoted(docker_engine_egress=mode, docker_engine_egress_allow=[*allow]))
+
+
+def reached(box: Box, network: str = "bridge") -> set[tuple[str, int]]:
+    """What a container reaches. The machine itself reaches all of it, whatever the mode."""
+    for address in (PUBLIC, PRIVATE, METADATA):
+        assert "far away" in box.sh(PAGE.format(address, 80))
+    ways = [(address, port) for address in (PUBLIC, PRIVATE, METADATA) for port in (80, 8080)]
+    tries = [f"echo {a} {p}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {a} {p}" for a, p in ways]
+    done = box.docker(f'run --rm --network {network} {IMAGE} sh -c "{"; ".join(tries)}"')
+    found, current = set(), ("", 0)
+    for line in done.text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdecimal() and words[0].count(".") == 3:
+            current = (words[0], int(words[1]))
+        elif line.strip() == "far away":
+            found.add(current)
+    return found
+
+
+def both(*addresses: str) -> set[tuple[str, int]]:
+    return {(address, port) for address in addresses for port in (80, 8080)}
+
+
+def test_open_blocks_the_metadata_address_alone_unless_it_is_allowed(box: Box) -> None:
+    choose(box, "open")
+    for network in ("bridge", "host"):
+        assert reached(box, network) == both(PUBLIC, PRIVATE)
+    choose(box, "open", {"network": f"{METADATA}/32", "ports": ["80"]})
+    assert reached(box) == both(PUBLIC, PRIVATE) | {(METADATA, 80)}
+
+
+def test_no_private_leaves_public_addresses_and_names(box: Box) -> None:
+    choose(box, "no-private")
+    for network in ("bridge", "host"):
+        assert reached(box, network) == both(PUBLIC)
+    # The machine itself, by its public-looking address too.
+    box.sh("ufw allow 8125/tcp >/dev/null")
+    box.sh("systemd-run --quiet --unit=own-web --collect python3 -m http.server 8125 -d /opt/far")
+    box.sh(f"for i in $(seq 60); do {PAGE.format('198.51.100.1', 8125)} && exit 0; sleep 0.2; done; exit 1")
+    fetch = "sh -c 'printf \"GET / HTTP/1.0\\r\\n\\r\\n\" | nc -w 3 198.51.100.1 8125'"
+    assert "far away" not in box.docker(f"run --rm {IMAGE} {fetch}").text
+    choose(box, "open")
+    assert "far away" in box.docker(f"run --rm {IMAGE} {fetch}").text
+    box.sh("systemctl stop own-web")
+    choose(box, "no-private", {"network": "10.99.0.0/24"})
+    assert reached(box) == both(PUBLIC, PRIVATE)
+    name = box.sh("apt-get indextargets --format '$(SITE)' | head -n 1 | sed 's#.*://##; s#[:/].*##'")
+    address = box.sh(f"getent ahostsv4 {name}").split()[0]
+    assert address in box.docker(f"run --rm {IMAGE} nslookup {name}").text
+
+
+def test_a_list_outlives_restarts_and_new_containers_and_doctor_tells_it(box: Box) -> None:
+    listed = {"network": "10.99.0.0/24", "ports": ["8000-8100"], "protocol": "tcp"}
+    choose(box, "list", listed)
+    assert reached(box) == {(PRIVATE, 8080)}
+    box.sh("systemctl restart containai-docker")
+    box.docker("network create listed").expect(0)
+    assert reached(box, "listed") == {(PRIVATE, 8080)}
+    box.docker("network rm listed").expect(0)
+    host.reboot(box.name)
+    box.sh("for i in $(seq 100); do systemctl is-active -q containai-docker && exit 0; sleep 0.2; done; exit 1")
+    wait_for_far(box)
+    assert reached(box) == {(PRIVATE, 8080)}
+    finding = box.health()["egress"]
+    assert finding["status"] == "pass"
+    assert finding["found"].startswith("list: ")
+    assert "10.99.0.0/24" in finding["found"]
+    # A rule that somebody takes out is named, and setup puts it back.
+    box.sh("iptables -D CONTAINAI-EGRESS 1")
+    assert "firewall rule" in box.sh("/usr/local/libexec/containai/network check", check=False)
+    choose(box, "list", listed)
+    assert reached(box) == {(PRIVATE, 8080)}
+
+
+@pytest.mark.parametrize(
+    ("allow", "words"),
+    [
+        ([{"network": "registry.corp.test"}], "the addresses behind a name change"),
+        ([{"network": "10.1.0.5/16"}], "write `10.1.0.0/16`"),
+        ([{"network": "10.1.0.0/16", "ports": ["70000"]}], "1 to 65535"),
+    ],
+)
+def test_a_list_with_a_typo_changes_nothing(box: Box, allow: list[dict[str, Any]], words: str) -> None:
+    before = box.sh("iptables -S; cat /usr/local/libexec/containai/egress.json")
+    box.cai("setup", *quoted(docker_engine_egress="list", docker_engine_egress_allow=allow)).expect(3, words)
+    assert box.sh("iptables -S; cat /usr/local/libexec/containai/egress.json") == before
