@@ -49,10 +49,14 @@ def test_all_rows_run_where_it_is_not_known_what_changed(monkeypatch: pytest.Mon
     for said in (
         {},
         {"merge_base": "abc\n", "diff": "", "ls_files": ""},
+        {"merge_base": "abc\n", "show": "abc\n", "diff": "", "ls_files": ""},
         {"merge_base": "abc\n", "diff": "pyproject.toml\n", "ls_files": ""},
     ):
         monkeypatch.setattr(changed, "git", answers(**said))
         assert changed.changed([ROW])[0] == [ROW]
+    said = {"merge-base": "landed\n", "ls-files": "", "landed": "", f"HEAD:{changed.RAN}": "ran\n", "ran": "README.md\n", f"ran:{changed.TABLE}": "[]"}  # fmt: skip
+    monkeypatch.setattr(changed, "git", lambda *words: said.get(words[0], said.get(words[-1])))
+    assert changed.changed([ROW])[1] == "those that the change since ran concerns"
     old = f"- {{keeps: x, file: {ROW.file}, without: x, test: {ROW.test!r}}}\n"
     for table_before, due in ((old, []), ("[]", [ROW])):
         monkeypatch.setattr(
