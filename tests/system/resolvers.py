@@ -1,4 +1,4 @@
-"""Resolvers for a test host: a small server that tells by its answer which one was asked."""
+"""Resolvers for a test host: dnsmasq and unbound, each with one answer, by which a test tells who was asked."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ from collections.abc import Iterator
 
 from tests.system.box import Box
 
-# Every name below corp.test has one address, which the server was started with; any other name is unknown to it.
-SERVER = r"""
-import socket, struct, sys
-listen, answer = sys.argv[1:]
-sock = socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET, socket.SOCK_DGRAM)
-sock.bind((listen, 53))
-while True:
-    data, client = sock.recvfrom(65535)
-    end = data.index(b"\0", 12) + 5
-    name, kind = data[12:end - 4], struct.unpack("!H", data[end - 4:end - 2])[0]
-    known = name.lower().endswith(b"\4corp\4test\0")
-    records = 1 if known and kind == 1 else 0
-    header = data[:2] + struct.pack("!HHHHH", 0x8580 | (0 if known else 3), 1, records, 0, 0)
-    body = struct.pack("!HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(answer) if records else b""
-    sock.sendto(header + data[12:end] + body, client)
+PACKAGES = "dnsmasq-base unbound"
+# Every name below corp.test has one address, and any other name is unknown.
+DNSMASQ = "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --bind-interfaces --listen-address={listen} --address=/corp.test/{answer}"
+UNBOUND = """
+server:
+  interface: {listen}
+  do-daemonize: no
+  use-syslog: no
+  username: ""
+  chroot: ""
+  pidfile: ""
+  local-zone: "corp.test." redirect
+  local-data: "corp.test. A {answer}"
 """
 
 
+def install(box: Box) -> None:
+    """Install both, and keep the services of the packages off."""
+    box.sh("ln -s /dev/null /etc/systemd/system/unbound.service; systemctl daemon-reload")
+    box.sh(f"DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {PACKAGES} >/dev/null")
+
+
 @contextlib.contextmanager
-def server(box: Box, listen: str, answer: str) -> Iterator[None]:
+def server(box: Box, listen: str, answer: str, program: str = "dnsmasq") -> Iterator[None]:
     """A server on an address of the machine, which answers `answer` for every name below corp.test."""
     unit = f"resolver-{answer.replace('.', '-')}"
-    box.write("/opt/resolver.py", SERVER)
-    box.sh(f"systemd-run --quiet --unit={unit} --collect python3 -IS /opt/resolver.py {listen} {answer}")
+    box.write("/opt/unbound.conf", UNBOUND.format(listen=listen, answer=answer))
+    line = "unbound -d -c /opt/unbound.conf" if program == "unbound" else DNSMASQ.format(listen=listen, answer=answer)
+    box.sh(f"systemd-run --quiet --unit={unit} --collect {line}")
     box.sh(f"for i in $(seq 100); do ss -Hlnu | grep -qF '{listen}' && exit 0; sleep 0.1; done; exit 1")
     try:
         yield

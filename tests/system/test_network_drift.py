@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from tests.system.box import IMAGE, Box
+
+DAEMON_JSON = "/etc/docker/daemon.json"
 
 # A machine beyond the uplink, which only what is forwarded and masqueraded reaches: another namespace with a server.
 FAR = """
@@ -69,6 +74,58 @@ def test_the_firewall_of_a_desktop_may_be_reloaded(box: Box) -> None:
         box.sh(UP)  # the policy of FORWARD may have been given back by ufw
         assert reaches(box), line
         assert box.sh("iptables -S FORWARD | head -n 1") == "-P FORWARD DROP"
+
+
+def published(box: Box) -> bool:
+    """Whether a published port answers on the machine's localhost."""
+    box.docker(f"run -d --name published -p 9010:80 {IMAGE} httpd -f -h /www").expect(0)
+    page = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9010/', timeout=10).read())"
+    found = box.sh(f'python3 -c "{page}"', check=False)
+    box.docker("rm -f published").expect(0)
+    return "served from a container" in found
+
+
+def rules(box: Box) -> str:
+    """All rules of the machine, without what they counted."""
+    return re.sub(r"counter packets \d+ bytes \d+", "", box.sh("nft list ruleset"))
+
+
+def test_dockerds_own_nftables_backend(box: Box) -> None:
+    """The user's own key in daemon.json; dockerd leaves forwarding to others then."""
+    before = rules(box)
+    box.sh(f"cp -p {DAEMON_JSON} /opt/daemon.json.kept")
+    document = json.loads(box.sh(f"cat {DAEMON_JSON}"))
+    box.write(DAEMON_JSON, json.dumps({**document, "firewall-backend": "nftables"}))
+    box.sh("systemctl restart containai-docker")
+    try:
+        assert box.docker("info --format '{{.FirewallBackend.Driver}}'").out.strip() == "nftables"
+        box.docker("network create nft").expect(0)
+        assert reaches(box)
+        assert published(box)
+        box.docker("network rm nft").expect(0)
+        assert rules(box) == before
+        assert {part for part, finding in box.health().items() if finding["status"] == "fail"} == set()
+        box.converged()
+    finally:
+        box.sh(f"cp -p /opt/daemon.json.kept {DAEMON_JSON} && systemctl restart containai-docker")
+    assert reaches(box)
+    assert rules(box) == before
+
+
+def test_a_machine_of_legacy_iptables(box: Box) -> None:
+    box.sh("ufw disable && update-alternatives --set iptables /usr/sbin/iptables-legacy")
+    try:
+        box.sh("systemctl restart containai-network containai-docker")
+        box.sh(CHECK)
+        assert "CONTAINAI" in box.sh("iptables-legacy -S FORWARD")
+        assert reaches(box)
+        assert published(box)
+        box.converged()
+    finally:
+        box.sh("systemctl stop containai-docker containai-network")
+        box.sh("update-alternatives --auto iptables && ufw --force enable && systemctl start containai-docker")
+    box.sh(CHECK)
+    assert reaches(box)
 
 
 def test_a_network_that_comes_late_is_not_given_to_containers(box: Box) -> None:

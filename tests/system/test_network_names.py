@@ -16,6 +16,8 @@ NETWORKS = ("bridge", "own", "host")
 def box(hosts):
     made: Box = hosts("names", dress="linux", state="converged")
     assert "nameserver 127.0.0.53" in made.sh("cat /etc/resolv.conf")
+    resolvers.install(made)
+    made.sh("DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends docker-buildx >/dev/null")
     made.docker("network create own").expect(0)
     made.sh("ip route replace unreachable 192.0.2.0/24")  # what corp.test resolves to: an answer at once
     return made
@@ -49,10 +51,12 @@ def test_dockerd_and_a_build_resolve_through_the_stub(box: Box) -> None:
     assert "failed to resolve reference" in said
     assert "unexpected status" in said
     box.write("/opt/build/Dockerfile", f"FROM {IMAGE}\nRUN nslookup {name}\n")
-    box.sh(f"DOCKER_BUILDKIT=0 {ENGINE} build --no-cache /opt/build")
+    for buildkit in (0, 1):
+        box.sh(f"DOCKER_BUILDKIT={buildkit} {ENGINE} build --no-cache /opt/build")
 
 
 RESOLVERS = {
+    "unbound": ("127.0.0.1", "192.0.2.39", "nameserver 127.0.0.1\nsearch corp.test\n"),
     "on another loopback address": ("127.0.0.9", "192.0.2.9", "nameserver 127.0.0.9\nsearch corp.test\n"),
     "behind one that is dead": ("127.0.0.9", "192.0.2.19", "nameserver 127.0.0.7\nnameserver 127.0.0.9\nsearch corp.test\n"),
     "on an address of the loopback device": ("10.255.255.254", "192.0.2.29", "nameserver 10.255.255.254\nsearch corp.test\n"),
@@ -66,7 +70,8 @@ def test_a_resolver_that_changes_while_the_engine_runs(box: Box, kind: str) -> N
     if not listen.startswith("127."):
         box.sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0")
         box.sh(f"ip address replace {listen}/{128 if ':' in listen else 32} dev lo")
-    with resolvers.server(box, listen, answer), resolvers.resolv_conf(box, text):
+    program = "unbound" if kind == "unbound" else "dnsmasq"
+    with resolvers.server(box, listen, answer, program), resolvers.resolv_conf(box, text):
         # Go's resolver looks at the file every five seconds.
         box.sh(
             f"for i in $(seq 40); do {ENGINE} pull host.corp.test/x:1 2>&1 | grep -qF {answer} && exit 0; sleep 0.5; done; exit 1"
