@@ -1,0 +1,2 @@
+install openssh-server
+mkdir -p /run/sshd
