@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system faults-telling test-faults soak test-vm every-core as-user \
-	bench docs lock clean
+	bench collection docs lock clean
 
 # The programs of the environment call each other by name.
 IN := PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1
@@ -82,6 +82,11 @@ test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; under 20
 
 bench: $(READY) ## Time the commands on a host, as multiples of an empty play
 	@$(BIN)/pytest -q tests/benchmarks
+
+collection: $(READY) ## Build the Ansible collection containai.secure_engine from this repository
+	@rm -rf .cache/collection
+	@$(IN) python scripts/collection.py .cache/collection/source
+	@$(IN) ansible-galaxy collection build .cache/collection/source --output-path .cache/collection
 
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py

@@ -165,7 +165,8 @@ class CallbackModule(CallbackBase):
         if isinstance(about, dict):
             host.platform = str(about.get("platform", ""))
             host.distribution = f"{about.get('distribution', '')} {about.get('version', '')}".strip()
-        name = {"docker_engine_service": "docker", "sysbox_package": "sysbox"}.get(result.task.action)
+        module = result.task.action.rpartition(".")[2]  # from the collection it has its full name
+        name = {"docker_engine_service": "docker", "sysbox_package": "sysbox"}.get(module)
         if name and found.get("version"):
             host.versions[name] = str(found["version"])
         if not self.checking:

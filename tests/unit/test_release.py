@@ -79,7 +79,8 @@ def test_the_steps_of_the_workflow_run(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{step['name']}: {done.stdout}{done.stderr}"
     assert sorted(path.suffix for path in (tmp_path / "out/dist").iterdir()) == [".gz", ".whl"]
     assert (tmp_path / "out/notes.md").read_text().startswith("- ")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dist", "notes.md"]
+    assert [path.suffix for path in (tmp_path / "out/collection").iterdir()] == [".gz"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["collection", "dist", "notes.md"]
 
 
 def test_publishing_needs_no_secret_and_only_the_build_before_it() -> None:
