@@ -217,6 +217,8 @@ def main():
         },
         supports_check_mode=True,
     )
+    # A result repeats the arguments, and AWX keeps results.
+    module.no_log_values.update(file["content"] for file in module.params["files"] if file.get("secret") and file["content"])
     hold(module)
     refuse_missing(module)
     actions, diffs, notes = [], [], []

@@ -233,6 +233,8 @@ def main():
         },
         supports_check_mode=True,
     )
+    # A result repeats the arguments, and AWX keeps results.
+    module.no_log_values.update(str(value) for value in (module.params["settings"].get("proxy") or {}).values() if "@" in str(value))
     try:
         host = look(module.params, module)
         base = f"{host['distribution'].capitalize()} {host['version'] or host['codename']}"

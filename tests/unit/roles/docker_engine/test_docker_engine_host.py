@@ -357,3 +357,10 @@ def test_os_release_in_any_quotes(module: ModuleType, quoting: str) -> None:
 
 def test_reading_what_is_not_there(module: ModuleType, tmp_path: Path) -> None:
     assert module.read_text(str(tmp_path / "none")) == ""
+
+
+def test_the_result_does_not_repeat_a_proxys_password(module: ModuleType, machine: Machine) -> None:
+    proxy = {"HTTPS_PROXY": "http://me:pw-x7@proxy:3128", "NO_PROXY": "localhost"}
+    shown = repr(look(module, machine, settings={"proxy": proxy}))
+    assert "pw-x7" not in shown
+    assert "'NO_PROXY': 'localhost'" in shown

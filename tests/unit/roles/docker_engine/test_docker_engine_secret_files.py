@@ -107,3 +107,8 @@ def test_it_goes_with_the_setting(module: ModuleType, tmp_path: Path, recorded: 
 
 def test_a_unit_without_a_token_has_none() -> None:
     assert containai_salt.token_of(None) == containai_salt.token_of(b"CONTAINAI_REVISION=0123456789ab\n") == ""
+
+
+def test_the_result_does_not_repeat_the_password(module: ModuleType, tmp_path: Path) -> None:
+    assert "me:pw" not in json.dumps(run_module(module, files=files(tmp_path)))
+    assert run_module(module, files=files(tmp_path, ""))["revision"], "an empty file hides nothing"
