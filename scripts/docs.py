@@ -1,4 +1,4 @@
-"""Make docs/variables.md, the roles' tables of variables and the manual pages, from argument_specs.yml and --help.
+"""Make docs/variables.md, docs/awx, the tables of the roles and the manual pages, from argument_specs.yml and --help.
 
 usage: python scripts/docs.py [--check]
 """
@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # run as a program, it finds only its own folder
-from scripts.manual import pages  # noqa: E402 - after the line above
+from scripts import awx  # noqa: E402 - after the line above
+from scripts.manual import pages  # noqa: E402
 
 ORDER = ("docker_engine", "sysbox", "docker_context", "lima_vm")
 SECTION = re.compile(r"(?m)^## Variables\n(?:(?!## ).*\n?)*")
@@ -106,7 +107,8 @@ def wanted() -> dict[Path, str]:
     """Return every generated file with what should be in it."""
     files = {role / "README.md": readme(role) for role in roles() if (role / "README.md").exists()}
     manual = {ROOT / "docs" / "man" / name: text for name, text in pages().items()}
-    return {**files, **manual, ROOT / "docs" / "variables.md": page()}
+    templates = {ROOT / "docs" / "awx" / name: text for name, text in awx.pages().items()}
+    return {**files, **manual, **templates, ROOT / "docs" / "variables.md": page()}
 
 
 def main(argv: list[str]) -> int:
