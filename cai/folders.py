@@ -97,7 +97,7 @@ def only_run() -> Iterator[Path]:
     """Hold this user's lock and make the run's folder; the kernel frees the lock when the process dies.
 
     The folder comes after the lock: a refused run touches nothing of the run that holds it.
-    The lock of the whole machine is root's, and taken by the modules (containai_lock.py).
+    The lock of the whole machine is root's, and taken by the modules (containai/lock.py).
     """
     import fcntl
 

@@ -7,10 +7,11 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.errors import Failure, bad_setting
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.record import Record
 from ansible.module_utils.containai_context_record import give_back, note
-from ansible.module_utils.containai_contexts import Contexts, Failure, refuse_active, show
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_record import Record
+from ansible.module_utils.containai_contexts import Contexts, refuse_active, show
 
 DOCUMENTATION = r"""
 module: docker_context
@@ -74,11 +75,7 @@ def refuse_unfit(params):
     wanted["description"] = "text without control characters"
     for key, needed in wanted.items():
         if params[key] and not FIT[key].fullmatch(params[key]):
-            raise Failure(
-                f"The variable docker_context_{key} is {ascii(params[key])[:80]}; {needed} is needed.",
-                "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`",
-                "precondition",
-            )
+            raise bad_setting(f"The variable docker_context_{key} is {ascii(params[key])[:80]}; {needed} is needed.")
 
 
 def refuse_reserved(name):
@@ -187,7 +184,7 @@ def main():
         refuse_unfit(params)
         module.exit_json(**(present if params["state"] == "present" else absent)(module))
     except Failure as failure:
-        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
+        module.fail_json(**failure.told)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename} cannot be used: {error.strerror}.",

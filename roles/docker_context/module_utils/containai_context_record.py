@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 
-from ansible.module_utils.containai_contexts import Contexts, Failure, refuse_active, show
-from ansible.module_utils.containai_record import read
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.record import read
+from ansible.module_utils.containai_contexts import Contexts, refuse_active, show
 
 
 def note(record, contexts, name, there, wanted):

@@ -7,19 +7,14 @@ import json
 import os
 import pwd
 import shutil
-import subprocess
 
-from ansible.module_utils.containai_docker_cli import find
+from ansible.module_utils.containai import process
+from ansible.module_utils.containai.docker_cli import find
+from ansible.module_utils.containai.errors import Failure
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin"
+HOMEBREW = "/opt/homebrew/bin"
 PROGRAMS = ("docker", "docker.containai")  # the second: the package's CLI, set aside where Docker Desktop has the name
 PARTS = ("meta", "tls")
-
-
-class Failure(Exception):
-    def __init__(self, message, hint, failure="failed"):
-        super().__init__(message)
-        self.message, self.hint, self.failure = message, hint, failure
 
 
 def key_of(name):
@@ -39,7 +34,8 @@ class Contexts:
         self.folder = config_dir or os.path.join(home, ".docker")
         self.top = os.path.join(self.folder, "contexts")
         self.identity = {} if same else {"user": self.entry.pw_uid, "group": self.entry.pw_gid, "extra_groups": []}
-        self.environment = {"PATH": PATH, "HOME": home, "DOCKER_CONFIG": self.folder, "LC_ALL": "C"}
+        self.path = os.pathsep.join([process.PATH, HOMEBREW])
+        self.environment = {"PATH": self.path, "HOME": home, "DOCKER_CONFIG": self.folder, "LC_ALL": "C"}
 
     def read(self, name):
         """Return {endpoint, description, tls} of a context, {} where it is damaged, None where there is none."""
@@ -66,8 +62,8 @@ class Contexts:
 
     def as_user(self, *argv, data=None):
         """Run a program as the user, whose links may lead to files that are root's alone."""
-        source = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
-        return subprocess.run(argv, capture_output=True, cwd="/", env=self.environment, check=False, **source, **self.identity)
+        source = {} if data is None else {"input": data}
+        return process.run(argv, text=False, cwd="/", env=self.environment, **source, **self.identity)
 
     def erase(self, name):
         """Remove a context's own two folders: `docker context rm` wants to read a damaged one first, even with --force."""
@@ -106,7 +102,7 @@ class Contexts:
                 continue
 
     def docker(self, *argv):
-        program = shutil.which(self.program, path=PATH) if self.program else find(PROGRAMS, PATH)
+        program = shutil.which(self.program, path=self.path) if self.program else find(PROGRAMS, self.path)
         if program is None:
             get = "brew install docker" if os.uname().sysname == "Darwin" else "sudo apt-get install docker-cli"
             raise Failure("There is no docker CLI, which keeps the contexts.", f"run `{get}` (or start Docker Desktop), then try again")

@@ -7,16 +7,17 @@ import grp
 import json
 import os
 import stat
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.record import Record, read, replace, sha256
+from ansible.module_utils.containai.redaction import mask
+from ansible.module_utils.containai.running import RESTART, Unknown, refusal, running
+from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
-from ansible.module_utils.containai_engine_state import outdated, unit_state
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_record import Record, read, replace, sha256
-from ansible.module_utils.containai_running import RESTART, Unknown, refusal, running
+from ansible.module_utils.containai_engine_state import outdated
 from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
-from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: docker_engine_files
@@ -57,11 +58,8 @@ notes: {type: list, elements: str, returned: when the user became a member, desc
 """
 
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
 def command(module, argv):
-    result = subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
+    result = run(argv)
     if result.returncode != 0:
         module.fail_json(
             msg=f"{argv[0]} failed: {result.stderr.strip() or result.returncode}", hint=f"run `sudo {' '.join(argv)}` to see why", failure="failed"

@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import shutil
-import subprocess
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.platform import platform_here, read_text
+from ansible.module_utils.containai.process import output, which
 from ansible.module_utils.containai_distribution import base_of, os_release
-from ansible.module_utils.containai_engine_settings import Refusal, Unusable, check_daemon_json, check_settings, egress_of, link_of
-from ansible.module_utils.containai_platform import platform_here, read_text
+from ansible.module_utils.containai_engine_settings import Unusable, check_daemon_json, check_settings, egress_of, link_of
 
 DOCUMENTATION = r"""
 module: docker_engine_host
@@ -61,10 +61,14 @@ host:
            link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}, egress: {mode: open, allow: []}}
 """
 
-PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FUSE_PROFILE = "/etc/apparmor.d/fusermount3"
 TITLES = {"wsl2": "WSL2", "linux": "Linux"}
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def unsupported(message, hint):
+    """Return the Failure of a host that cannot carry the engine."""
+    return Failure(message, hint, "unsupported")
 
 
 def version_key(text):
@@ -73,12 +77,12 @@ def version_key(text):
 
 def check_platform(platform, wanted):
     if platform == "wsl1":
-        raise Refusal(
+        raise unsupported(
             "This distro runs under WSL1, which has no Linux kernel of its own; WSL2 is needed.",
             "run `wsl --set-version <distro> 2` in Windows, then try again",
         )
     if wanted != "any" and platform != wanted:
-        raise Refusal(f"This host is {platform}, and the playbook is for {wanted}.", f"use `playbooks/{platform}.yml`", "precondition")
+        raise Failure(f"This host is {platform}, and the playbook is for {wanted}.", f"use `playbooks/{platform}.yml`", "precondition")
 
 
 def boot_section(wsl_conf):
@@ -115,13 +119,15 @@ def check_surroundings(platform, root="/"):
         marks = {".dockerenv": "docker", "run/.containerenv": "podman"}
         container = next((name for mark, name in marks.items() if os.path.exists(os.path.join(root, mark))), "")
     if container not in ("", "wsl"):
-        raise Refusal(f"This is a container ({container}); the secure engine needs a machine, a VM or a WSL2 distro.", "run `cai setup` on the machine itself")
+        raise unsupported(
+            f"This is a container ({container}); the secure engine needs a machine, a VM or a WSL2 distro.", "run `cai setup` on the machine itself"
+        )
     if not os.path.isdir(os.path.join(root, "run/systemd/system")):
         if platform == "wsl2":
             hint = systemd_hint(read_text(os.path.join(root, "etc/wsl.conf")))
         else:
             hint = "boot this host with systemd, for instance after `apt-get install systemd-sysv`"
-        raise Refusal("systemd does not run here; the engine and Sysbox are systemd services.", hint)
+        raise unsupported("systemd does not run here; the engine and Sysbox are systemd services.", hint)
 
 
 def check_distribution(release, supported, platform):
@@ -131,31 +137,27 @@ def check_distribution(release, supported, platform):
     named = release.get("PRETTY_NAME", release.get("ID", "unknown"))
     if found is None:
         mend = "run `wsl --install -d Ubuntu-24.04` in Windows" if platform == "wsl2" else "run `cai setup` on a machine or in a VM with one of these"
-        raise Refusal(f"{named} is not supported; needed is one of: {known}.", mend)
+        raise unsupported(f"{named} is not supported; needed is one of: {known}.", mend)
     # A testing release has no number: it is newer than every numbered one.
     if found["version"] and version_key(found["version"]) < version_key(supported[found["distribution"]]):
         built = f", which is built on {found['distribution'].capitalize()} {found['version']}," if found["derivative"] else ""
-        raise Refusal(f"{named}{built} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
+        raise unsupported(f"{named}{built} is too old; needed is one of: {known}.", "run `sudo do-release-upgrade` (Ubuntu), or install a newer system")
     return found
 
 
 def dpkg_architecture():
     """Return the architecture of the installed programs; empty without dpkg."""
-    try:
-        answer = subprocess.run(["dpkg", "--print-architecture"], env={"PATH": PATHS}, capture_output=True, text=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip()
+    return output(["dpkg", "--print-architecture"], timeout=30).strip()
 
 
 def check_architecture(machine, programs):
     """Refuse a processor, or programs on it, for which there is no Sysbox: a 64-bit kernel may carry a 32-bit system (Raspberry Pi OS)."""
     if machine not in MACHINES:
-        raise Refusal(
+        raise unsupported(
             f"The architecture {machine} is not supported; Sysbox exists for amd64 and arm64.", "use a machine on which `uname -m` says x86_64 or aarch64"
         )
     if programs and programs != MACHINES[machine]:
-        raise Refusal(
+        raise unsupported(
             f"The kernel is for {MACHINES[machine]}, and the programs of this system are for {programs}; Sysbox exists for amd64 and arm64.",
             "install a 64-bit system, on which `dpkg --print-architecture` says amd64 or arm64",
         )
@@ -163,15 +165,15 @@ def check_architecture(machine, programs):
 
 def check_kernel(kernel, minimum):
     if version_key(kernel)[:2] < version_key(minimum)[:2]:
-        raise Refusal(
+        raise unsupported(
             f"The kernel {kernel} is too old; Sysbox needs {minimum} or newer.",
             "run `wsl --update` in Windows (WSL2), or `sudo apt-get full-upgrade` and reboot",
         )
 
 
 def check_docker(root="/"):
-    if os.path.exists(os.path.join(root, "snap/bin/docker")) and not shutil.which("dockerd", path=PATHS):
-        raise Refusal(
+    if os.path.exists(os.path.join(root, "snap/bin/docker")) and not which("dockerd"):
+        raise unsupported(
             "Docker comes from snap here, whose confinement keeps other runtimes out; a packaged Docker is needed.",
             "run `sudo snap remove docker`, then try again",
         )
@@ -183,7 +185,7 @@ def owner(name):
     try:
         return pwd.getpwnam(name) if name else pwd.getpwuid(os.getuid())
     except (KeyError, ValueError) as error:  # ValueError: a NUL in it
-        raise Refusal(
+        raise Failure(
             f"There is no user {name or os.getuid()!r} on this host.", "name an existing one with `-e docker_context_user=NAME`", "precondition"
         ) from error
 
@@ -211,7 +213,7 @@ def look(params, module):
     return {
         "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,
-        "dockerd_path": shutil.which("dockerd", path=PATHS) or "", "containerd_path": shutil.which("containerd", path=PATHS) or "",
+        "dockerd_path": which("dockerd") or "", "containerd_path": which("containerd") or "",
         "link": link, "egress": egress,
     }  # fmt: skip
 
@@ -244,11 +246,11 @@ def main():
         found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
         module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE))
-    except Refusal as refusal:
-        findings = [{"part": "platform", "status": "fail", "found": refusal.message, "hint": refusal.hint}] if module.params["report"] else []
-        if module.params["report"] and refusal.failure == "precondition":  # the other parts are still worth a look
+    except Failure as failure:
+        findings = [{"part": "platform", "status": "fail", "found": failure.message, "hint": failure.hint}] if module.params["report"] else []
+        if module.params["report"] and failure.kind == "precondition":  # the other parts are still worth a look
             module.exit_json(changed=False, findings=findings)
-        module.fail_json(msg=refusal.message, hint=refusal.hint, failure=refusal.failure, findings=findings)
+        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.kind, findings=findings)
 
 
 if __name__ == "__main__":

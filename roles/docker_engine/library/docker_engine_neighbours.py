@@ -7,17 +7,16 @@ import hashlib
 import json
 import os
 import pwd
-import shutil
-import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.process import run, which
+from ansible.module_utils.containai.record import Record
 from ansible.module_utils.containai_comparison import Comparison
 from ansible.module_utils.containai_firewall import rules, zones
 from ansible.module_utils.containai_links import links, own_addresses, routes
 from ansible.module_utils.containai_other_engine import OtherEngine
 from ansible.module_utils.containai_package_list import packages, removed_by_others
-from ansible.module_utils.containai_record import Record
 
 DOCUMENTATION = r"""
 module: docker_engine_neighbours
@@ -57,7 +56,6 @@ FORWARDING = "/run/containai-forwarding"  # there while setup has turned forward
 ATTEMPTS, PAUSE = 4, 1.0
 NOTES = 10
 DOCKER = "/usr/bin/docker"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def content(path):
@@ -79,11 +77,7 @@ def content(path):
 
 def unowned(path):
     """A file that no package brought, as Docker Desktop's link. One of a package comes and goes with it."""
-    if (
-        shutil.which("dpkg-query", path=PATH)
-        and subprocess.run(["dpkg-query", "--search", path], capture_output=True, env={"PATH": PATH}, stdin=subprocess.DEVNULL, check=False).returncode == 0
-        and not os.path.islink(path)
-    ):
+    if which("dpkg-query") and run(["dpkg-query", "--search", path]).returncode == 0 and not os.path.islink(path):
         return None
     return content(path)
 
@@ -134,7 +128,7 @@ def brought(state_dir):
 
 
 def take(folder, ours, state_dir):
-    engine = OtherEngine(SOCKET, PATH)
+    engine = OtherEngine(SOCKET)
     things = {
         "the active docker context": active_context(folder),
         "~/.docker/config.json": content(os.path.join(folder, "config.json")),
@@ -145,13 +139,13 @@ def take(folder, ours, state_dir):
     snapshot = {
         "things": things,
         "units": engine.units,
-        "rules": rules(PATH),  # before the containers: a rule of one that ends in between is then of an ended one
-        "zones": zones(PATH),
+        "rules": rules(),  # before the containers: a rule of one that ends in between is then of an ended one
+        "zones": zones(),
         "links": links(),
         "routes": routes(),
         "addresses": own_addresses(),
         "forwarding": os.path.exists(FORWARDING),
-        "packages": packages(PATH, brought(state_dir)),
+        "packages": packages(brought(state_dir)),
         "engine": engine.engine(),
         "containers": engine.containers(),
         "networks": engine.networks(),

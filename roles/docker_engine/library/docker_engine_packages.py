@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import time
 
-from ansible.module_utils import containai_apt, containai_apt_plan
 from ansible.module_utils import containai_docker_repository as repository
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_docker_cli import find
-from ansible.module_utils.containai_docker_repository import Failure
-from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai import apt, apt_plan, process
+from ansible.module_utils.containai.apt import run
+from ansible.module_utils.containai.docker_cli import find
+from ansible.module_utils.containai.errors import Failure, reporting
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.process import which
+from ansible.module_utils.containai.progress import followed
+from ansible.module_utils.containai.proxy import use
+from ansible.module_utils.containai.record import Record, read, replace
 from ansible.module_utils.containai_masks import masked
-from ansible.module_utils.containai_progress import followed
-from ansible.module_utils.containai_proxy import use
-from ansible.module_utils.containai_record import Record, read, replace
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -55,7 +55,6 @@ containerd_path: {type: str, returned: always, description: "containerd, or wher
 actions: {type: list, elements: dict, returned: changed, description: what was done, sample: [{verb: install, what: docker.io}]}
 """
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = {"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux"}
 ENGINE = {"docker": ["docker-ce", "docker-ce-cli", "containerd.io"], "distro": ["docker.io"]}
 # Debian 13 and newer have the CLI in a package of its own, which docker.io only recommends.
@@ -66,27 +65,21 @@ DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 
 
-def run(argv, **more):
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "HOME": "/root"}
-    environment.update({key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")})
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False, **more)
-
-
 def tail(result, lines=6):
     """The end of what a command said; dpkg's own words come on apt's standard output."""
     said = [line for line in f"{result.stdout}\n{result.stderr}".splitlines() if line.strip() and "delaying package configuration" not in line]
     return "\n".join(said[-lines:])
 
 
-def apt(params, *arguments):
-    words = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *containai_apt_plan.OPTIONS, *arguments]
+def apt_get(params, *arguments):
+    words = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={params['apt_wait']}", *apt_plan.OPTIONS, *arguments]
     return followed(run, words, params["progress"])
 
 
 def missing_packages(source, expected=False):
     """Return the packages to install; nothing that is there is named, so nothing is upgraded. `expected`: the new lists will know of the CLI's package."""
-    names = [package for program, package in TOOLS.items() if not shutil.which(program, path=PATH)]
-    if not shutil.which("dockerd", path=PATH):
+    names = [package for program, package in TOOLS.items() if not which(program)]
+    if not which("dockerd"):
         names += ENGINE[source]
     if not cli_works() and CLI[source] not in names and not os.path.exists(DIVERTED) and (expected or available(CLI[source])):
         names.append(CLI[source])
@@ -95,7 +88,7 @@ def missing_packages(source, expected=False):
 
 def cli_works():
     """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
-    return bool(find(["docker"], PATH)) or (os.path.islink(DOCKER) and not os.path.exists(DOCKER))
+    return bool(find(["docker"], process.PATH)) or (os.path.islink(DOCKER) and not os.path.exists(DOCKER))
 
 
 def will_be_available(module):
@@ -124,10 +117,10 @@ INSTALL = ("install", "--no-install-recommends", "--no-upgrade")
 
 def refuse_losses(packages, params, planned):
     """Refuse a transaction that would remove or downgrade what is on the host; return whether it would do so with permission."""
-    lost = containai_apt_plan.losses(run, [*INSTALL, *packages])
+    lost = apt_plan.losses(run, [*INSTALL, *packages])
     if lost is None and planned:
-        lost = containai_apt_plan.expected(run, packages)
-    found = containai_apt_plan.unwanted(lost or [], params["allow_removal"])
+        lost = apt_plan.expected(run, packages)
+    found = apt_plan.unwanted(lost or [], params["allow_removal"])
     if found:
         what, option = found
         instead = another_source(packages, params)
@@ -147,9 +140,9 @@ def another_source(packages, params):
         return ""
     if other == "distro" and not cli_works() and available(CLI["distro"]):
         wanted.append(CLI["distro"])
-    lost = containai_apt_plan.losses(run, [*INSTALL, *wanted])
+    lost = apt_plan.losses(run, [*INSTALL, *wanted])
     if lost is None:
-        lost = containai_apt_plan.expected(run, wanted)
+        lost = apt_plan.expected(run, wanted)
     return "" if lost else OTHER_SOURCE[other]
 
 
@@ -196,7 +189,7 @@ def update(params):
     """Read the lists anew. apt-get waits for dpkg's locks, and not for that of the lists, which a timer of its own takes at boot."""
     end = time.monotonic() + params["apt_wait"]
     while True:
-        result = apt(params, "update")
+        result = apt_get(params, "update")
         if result.returncode == 0 or "Could not get lock" not in result.stderr or time.monotonic() >= end:
             return result
         time.sleep(1)
@@ -205,11 +198,11 @@ def update(params):
 def apt_install(packages, record, params, updated, going):
     """Install the packages; remove none but those that are allowed to go."""
     keep = [] if going else ["--no-remove"]
-    result = apt(params, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
+    result = apt_get(params, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
         detail = tail(result) if updated.returncode == 0 else f"{tail(updated)}\n{tail(result)}"
-        held = containai_apt.holder()
-        hint = containai_apt.hint(held, detail)
+        held = apt.holder()
+        hint = apt.hint(held, detail)
         if updated.returncode != 0 and repository.give_back(record) and not held:
             hint += "; where it is Docker's repository that fails: `cai setup -e docker_engine_source=distro`"
         raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", hint)
@@ -252,8 +245,8 @@ def converge(module):
 def programs(source):
     folder = "/usr/bin" if source == "docker" else "/usr/sbin"
     return {
-        "dockerd_path": shutil.which("dockerd", path=PATH) or f"{folder}/dockerd",
-        "containerd_path": shutil.which("containerd", path=PATH) or "/usr/bin/containerd",
+        "dockerd_path": which("dockerd") or f"{folder}/dockerd",
+        "containerd_path": which("containerd") or "/usr/bin/containerd",
     }
 
 
@@ -275,16 +268,8 @@ def main():
     )
     hold(module)
     use(module.params["proxy"])
-    try:
+    with reporting(module, "run `df -h / /var /etc` and `command -v apt-get`, mend what they show, then try again"):
         module.exit_json(**converge(module))
-    except Failure as failure:
-        module.fail_json(**failure.told)
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",
-            hint="run `df -h / /var /etc` and `command -v apt-get`, mend what they show, then try again",
-            failure="failed",
-        )
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ import shlex
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_brought import Brought, Failure, reload, run
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.lock import remove as remove_lock
+from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.record import STATE_DIR, Record, digest, read, replace, sha256
+from ansible.module_utils.containai.redaction import mask
+from ansible.module_utils.containai_brought import Brought, reload
 from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark, take_away
 from ansible.module_utils.containai_docker_repository import KEYRING, SOURCES
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_lock import remove as remove_lock
-from ansible.module_utils.containai_record import STATE_DIR, Record, digest, read, replace, sha256
-from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: docker_engine_removal
@@ -142,7 +144,7 @@ class Removal:
                     os.rmdir(folder)
         elif path.startswith(("/var/lib/sysbox", "/run/sysbox")):
             for mounted in sorted(mounts_below(path), reverse=True):  # what a killed sysbox-fs left
-                run("umount", "--lazy", mounted)
+                run(["umount", "--lazy", mounted])
             shutil.rmtree(path, ignore_errors=True)
         elif not os.listdir(path):
             os.rmdir(path)
@@ -185,7 +187,7 @@ def main():
         removal.forget()
         remove_lock()
     except Failure as failure:
-        module.fail_json(msg=failure.message, hint=failure.hint, failure="failed")
+        module.fail_json(**failure.told)
     except OSError as error:
         if not (removal.dry and isinstance(error, PermissionError)):
             look = "lsattr -d" if error.errno == errno.EPERM else "ls -ld"  # of root: somebody made it immutable

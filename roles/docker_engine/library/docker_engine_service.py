@@ -9,22 +9,16 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.engine_api import ask, stop_container
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.redaction import mask
+from ansible.module_utils.containai.running import RESTART, info, refusal, running, shims
+from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
-from ansible.module_utils.containai_engine_api import ask, stop_container
 from ansible.module_utils.containai_engine_health import report
-from ansible.module_utils.containai_engine_state import (
-    SOCKET_MODE,
-    adrift,
-    lacks,
-    network_problem,
-    outdated,
-    run,
-    socket_wrong,
-    unit_state,
-)
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_running import RESTART, Unknown, info, refusal, running, shims
-from ansible.module_utils.containai_secrets import mask
+from ansible.module_utils.containai_engine_state import SOCKET_MODE, adrift, lacks, network_problem, outdated, socket_wrong
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -110,7 +104,7 @@ def wait(path, runtimes, seconds):
 
 
 def journal(*units):
-    text = run("journalctl", "--no-pager", "-o", "cat", "-n", "12", *(f"--unit={unit}" for unit in units)).stdout
+    text = run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", *(f"--unit={unit}" for unit in units)]).stdout
     return re.sub(r"[^\x20-\x7e\n]", "", text).strip()
 
 
@@ -123,14 +117,14 @@ def act(module, verbs):
     params = module.params
     unit = params["unit"]
     if verbs:
-        run("systemctl", "daemon-reload")
+        run(["systemctl", "daemon-reload"])
     for verb in verbs:
         units = [unit]
         if verb in ("start", "restart"):
             units = [*params["helpers"], unit]
-            run("systemctl", "reset-failed", *units)
+            run(["systemctl", "reset-failed", *units])
         # A stopped engine may have helpers of older files still running: both verbs renew them.
-        result = run("systemctl", "restart" if verb == "start" else verb, *units)
+        result = run(["systemctl", "restart" if verb == "start" else verb, *units])
         if result.returncode != 0:
             forget(params)
             fail(
@@ -143,7 +137,7 @@ def act(module, verbs):
 def forget(params):
     """Take away what a first start left that failed."""
     if params["data_root"] and unused(params["data_root"]):
-        run("systemctl", "stop", params["unit"], *reversed(params["helpers"]))  # systemd would start it again and again
+        run(["systemctl", "stop", params["unit"], *reversed(params["helpers"])])  # systemd would start it again and again
         begin_anew(params["data_root"])
 
 
@@ -198,7 +192,7 @@ def answered(module, verbs, seconds):
 
 def mend_network(module):
     try:
-        result = run(*module.params["check"][:-1], "up")
+        result = run([*module.params["check"][:-1], "up"])
         reason = result.stderr.strip() if result.returncode != 0 else None
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
@@ -236,7 +230,7 @@ def stop(module):
     if not module.check_mode:
         stop_containers(module, containers)
         for unit in units if actions else []:
-            result = run("systemctl", "disable", "--now", unit)
+            result = run(["systemctl", "disable", "--now", unit])
             if result.returncode != 0:
                 fail(module, f"{unit} did not stop: {result.stderr.strip()}", f"run `systemctl status {unit}`")
         outlived(module, containers)
@@ -291,8 +285,8 @@ def main():
         module.exit_json(changed=False, **report(module.params))
     try:
         module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
-    except Unknown as unknown:
-        module.fail_json(**unknown.told)
+    except Failure as failure:
+        module.fail_json(**failure.told)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
-from ansible.module_utils import containai_apt, containai_apt_plan
+from ansible.module_utils.containai import apt, apt_plan
+from ansible.module_utils.containai.apt import run
+from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_in_use import InUse
 from ansible.module_utils.containai_masks import masked
-from ansible.module_utils.containai_secrets import mask
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
 # Packages of Docker's own repository: while one stays, so do the repository and its key.
 OF_REPOSITORY = {"docker-ce", "docker-ce-cli", "containerd.io"}
@@ -21,25 +20,12 @@ SHELTER = '[ ! -d "$0" ] || mount -t tmpfs -o size=1m,mode=711 none "$0"; exec "
 SHELTERED = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", SHELTER, "/var/lib/docker")
 
 
-class Failure(Exception):
-    """What apt said, and the way out."""
-
-    def __init__(self, message, hint):
-        super().__init__(message)
-        self.message, self.hint = message, hint
-
-
-def run(*argv):
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False)
-
-
 def sheltered(argv):
-    return run(*SHELTERED, *argv)
+    return run([*SHELTERED, *argv])
 
 
 def reload():
-    run("systemctl", "daemon-reload")
+    run(["systemctl", "daemon-reload"])
 
 
 class Brought:
@@ -55,15 +41,15 @@ class Brought:
         with masked([] if self.dry else cut_off.get("docker", {}).get("quiet", []), reload):
             if (cut_off or self.record.data.get("packages")) and not self.dry:
                 # What a killed run has left, or is still doing, is in dpkg's journal alone, and apt would plan with what was there before.
-                containai_apt.quiet(self.wait)
-                run("dpkg", "--configure", "-a")  # without anything to mend it does nothing
+                apt.quiet(self.wait)
+                run(["dpkg", "--configure", "-a"])  # without anything to mend it does nothing
             self.use = InUse()  # a service that a cut-off setup left enabled is masked here, and not in use
             self.record.count_cut_off()
             self.remove_packages()
         self.remove_accounts()
 
     def remove_packages(self):
-        present = set(run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
+        present = set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
         brought = set(self.record.data.get("packages", [])) & present - {SYSBOX}
         ours = sorted(brought - self.use.packages)
         if brought & self.use.packages:
@@ -94,28 +80,28 @@ class Brought:
         return ours
 
     def purge(self, ours):
-        containai_apt.unpack_anew(sheltered, ours)
+        apt.unpack_anew(sheltered, ours)
         others = sorted(self.going(*ours) - set(ours))
         if others:
             raise Failure(f"apt would remove {', '.join(others)} with {' '.join(ours)}.", "run `sudo dpkg --configure -a`, then `cai uninstall` again")
-        options = ["-o", f"DPkg::Lock::Timeout={self.wait}", *containai_apt_plan.OPTIONS]
+        options = ["-o", f"DPkg::Lock::Timeout={self.wait}", *apt_plan.OPTIONS]
         result = sheltered(["apt-get", "-qq", *options, "purge", "--yes", *ours])
         if result.returncode != 0:
-            lines = mask("\n".join(result.stderr.strip().splitlines()[-4:]))
-            held = containai_apt.holder()
-            hint = containai_apt.hint(held, lines) if held else "run `sudo dpkg --configure -a`, then `cai uninstall` again"
+            lines = "\n".join(result.stderr.strip().splitlines()[-4:])
+            held = apt.holder()
+            hint = apt.hint(held, lines) if held else "run `sudo dpkg --configure -a`, then `cai uninstall` again"
             raise Failure(f"apt could not remove {' '.join(ours)}{held}:\n{lines}", hint)
 
     def going(self, *names):
         """Return the packages that a purge of these takes with it, as apt plans it."""
-        planned = containai_apt_plan.simulated(lambda argv: run(*argv), ["purge", *names])
+        planned = apt_plan.simulated(run, ["purge", *names])
         return {name for verb, name, _, _ in planned or [] if verb != "Inst"}
 
     def remove_diversions(self):
         """Remove a diversion whose package is gone. While it stays, the diversion keeps the docker program that no package owns."""
         for diverted in self.record.data.get("diversions", []):
             if not self.dry and not os.path.lexists(diverted):
-                run("dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker")
+                run(["dpkg-divert", "--local", "--no-rename", "--divert", diverted, "--remove", "/usr/bin/docker"])
 
     @property
     def keeps_repository(self):
@@ -126,16 +112,16 @@ class Brought:
         for group, user in self.record.data.get("members", []):
             self.did("change", f"group {group}: take out {user}")
             if not self.dry:
-                run("gpasswd", "--delete", user, group)
+                run(["gpasswd", "--delete", user, group])
         for user in self.record.data.get("users", []):
-            if run("getent", "passwd", user).returncode == 0:
+            if run(["getent", "passwd", user]).returncode == 0:
                 self.did("remove", f"user {user}")
                 if not self.dry:
-                    run("userdel", user)
+                    run(["userdel", user])
         for group in sorted(set(self.record.data.get("groups", [])) - self.use.groups):
             if group in self.record.data.get("users", []) and self.dry:
                 continue  # goes with its user
-            if run("getent", "group", group).returncode == 0:
+            if run(["getent", "group", group]).returncode == 0:
                 self.did("remove", f"group {group}")
                 if not self.dry:
-                    run("groupdel", group)
+                    run(["groupdel", group])

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 
-from ansible.module_utils.containai_record import make_folders, replace
+from ansible.module_utils.containai.record import make_folders, replace
 
 DEFAULT = "/var/lib/docker-containai"
 UNIT = "/etc/systemd/system/containai-docker.service"

@@ -6,20 +6,15 @@ import http.client
 import os
 import urllib.request
 
-from ansible.module_utils import containai_apt, containai_apt_sources
+from ansible.module_utils import containai_apt_sources
+from ansible.module_utils.containai import apt
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.proxy import through
+from ansible.module_utils.containai.record import digest, read, replace
 from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
-from ansible.module_utils.containai_proxy import through
-from ansible.module_utils.containai_record import digest, read, replace
-from ansible.module_utils.containai_secrets import mask
 
 KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
-
-
-class Failure(Exception):
-    def __init__(self, message, hint, failure="failed"):
-        super().__init__(message)
-        self.told = {"msg": mask(message), "hint": hint, "failure": failure}
 
 
 def fetch_key(url, fingerprint):
@@ -29,7 +24,7 @@ def fetch_key(url, fingerprint):
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(
             f"The key of Docker's repository could not be fetched from {url}{through(url)}: {error}.",
-            containai_apt.clock_hint(str(error)) or "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
+            apt.clock_hint(str(error)) or "check the network, or name a mirror: `-e docker_engine_apt_key_url=...`",
         ) from error
     try:
         found = primary_fingerprints(data)

@@ -6,21 +6,13 @@ import json
 import os
 import socket
 
-from ansible.module_utils.containai_engine_api import NoAnswer, answer
-from ansible.module_utils.containai_engine_state import (
-    adrift,
-    group_name,
-    network_problem,
-    socket_wrong,
-    unit_state,
-)
-from ansible.module_utils.containai_running import Unknown, info
+from ansible.module_utils.containai.engine_api import NoAnswer, answer
+from ansible.module_utils.containai.findings import finding
+from ansible.module_utils.containai.running import Unknown, info
+from ansible.module_utils.containai.systemd import unit_state
+from ansible.module_utils.containai_engine_state import adrift, group_name, network_problem, socket_wrong
 
 ANSWER_SECONDS = 10
-
-
-def finding(part, status, found, hint=""):
-    return {"part": part, "status": status, "found": found, "hint": hint}
 
 
 def report(params):

@@ -5,32 +5,22 @@ from __future__ import annotations
 import ipaddress
 
 from ansible.module_utils import containai_link
-from ansible.module_utils.containai_daemon_json import DaemonJsonError, conflicts, parse, with_runtime
+from ansible.module_utils.containai.daemon_json import DaemonJsonError, conflicts, parse, with_runtime
+from ansible.module_utils.containai.egress import check_vm, policy_of
+from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_data_root import holds_data
-from ansible.module_utils.containai_egress import EgressError, check_vm, policy_of
-from ansible.module_utils.containai_settings import SettingError, check_all, check_places
+from ansible.module_utils.containai_settings import check_all, check_places
 from ansible.module_utils.containai_storage import driver_problem, file_system
 
 
-class Refusal(Exception):
-    """This host cannot carry the engine: what was found and is needed, the way out, and the kind of failure."""
-
-    def __init__(self, message, hint, failure="unsupported"):
-        super().__init__(message)
-        self.message, self.hint, self.failure = message, hint, failure
-
-
-class Unusable(Refusal):
+class Unusable(Failure):
     """The daemon.json cannot be read as one, whatever is in it."""
 
 
 def check_settings(settings, dedicated):
-    try:
-        check_all(settings, "docker_engine_")
-        if dedicated:
-            check_places(settings, "docker_engine_")
-    except SettingError as error:
-        raise Refusal(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
+    check_all(settings, "docker_engine_")
+    if dedicated:
+        check_places(settings, "docker_engine_")
 
 
 def check_daemon_json(path, dedicated, dns=(), data_root=""):
@@ -50,11 +40,11 @@ def check_daemon_json(path, dedicated, dns=(), data_root=""):
     found = conflicts(value, dns) if dedicated else []
     if found:
         reasons = "; ".join(f'"{key}" {why}' for key, why in found)
-        raise Refusal(f"{path} does not fit the secure engine: {reasons}.", mend, "precondition")
+        raise Failure(f"{path} does not fit the secure engine: {reasons}.", mend, "precondition")
     driver = value.get("storage-driver", "")
     problem = driver_problem(driver, file_system(data_root)) if dedicated and data_root and not holds_data(data_root) else ""
     if problem:
-        raise Refusal(f"{path} names the storage driver {ascii(driver)[1:-1]}, {problem}.", mend, "precondition")
+        raise Failure(f"{path} names the storage driver {ascii(driver)[1:-1]}, {problem}.", mend, "precondition")
     if value.get("default-runtime") == "sysbox-runc":
         return f"{path} makes sysbox-runc the default runtime. That is left as it is, but containers then run under Sysbox without asking for it."
     return None
@@ -62,12 +52,9 @@ def check_daemon_json(path, dedicated, dns=(), data_root=""):
 
 def egress_of(mode, allow, proxies, dedicated):
     """Return where containers may connect to, as the engine's network program reads it."""
-    try:
-        if not dedicated:
-            check_vm(mode, allow)
-        return policy_of(mode, allow, proxies)
-    except EgressError as error:
-        raise Refusal(str(error), error.hint, "precondition") from error
+    if not dedicated:
+        check_vm(mode, allow)
+    return policy_of(mode, allow, proxies)
 
 
 def link_of(subnet, routes, links):
@@ -76,22 +63,22 @@ def link_of(subnet, routes, links):
     if not subnet:
         chosen = containai_link.choose(routes, links)
         if chosen is None:
-            raise Refusal(f"Every network that the engine's link could have is in use: {', '.join(containai_link.CANDIDATES)}.", use_of(free), "precondition")
+            raise Failure(f"Every network that the engine's link could have is in use: {', '.join(containai_link.CANDIDATES)}.", use_of(free), "precondition")
         return containai_link.described(chosen)
     try:
         network = ipaddress.IPv4Network(subnet)
         found = containai_link.described(network)
         reason = refused_space(network)
     except ValueError as error:
-        raise Refusal(
+        raise Failure(
             f"The variable docker_engine_link_subnet is {subnet!r}; an IPv4 network of at least two hosts is needed.", use_of(free), "precondition"
         ) from error
     if reason:
-        raise Refusal(f"The variable docker_engine_link_subnet is {subnet!r}, {reason}; a private network is needed.", use_of(free), "precondition")
+        raise Failure(f"The variable docker_engine_link_subnet is {subnet!r}, {reason}; a private network is needed.", use_of(free), "precondition")
     try:
         containai_link.check_free(network, routes, links)
     except containai_link.Taken as taken:
-        raise Refusal(f"The network {subnet} of the engine's link is in use by {taken}.", use_of(free), "precondition") from taken
+        raise Failure(f"The network {subnet} of the engine's link is in use by {taken}.", use_of(free), "precondition") from taken
     return found
 
 

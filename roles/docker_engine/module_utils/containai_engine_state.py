@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import grp
 import os
-import shutil
-import subprocess
+
+from ansible.module_utils.containai.process import run
 
 NETNS = "/run/netns/containai"
 SOCKET_MODE = 0o660
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def run(*argv):
-    return subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, check=False)
-
-
-def unit_state(unit):
-    """Return systemd's view of a unit as a dict; empty where systemctl cannot be had."""
-    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
-        return {}
-    wanted = "LoadState,ActiveState,SubState,UnitFileState,MainPID"
-    return dict(line.split("=", 1) for line in run("systemctl", "show", "-p", wanted, unit).stdout.splitlines() if "=" in line)
 
 
 def outdated(state, revision):
@@ -57,7 +44,7 @@ def network_problem(check):
     if not check or os.geteuid() != 0:
         return None
     try:
-        result = run(*check)
+        result = run(check)
     except OSError as error:
         return f"{check[0]}: {error.strerror}"
     said = result.stdout.strip() or result.stderr.strip() or f"{check[0]} ended with {result.returncode}"

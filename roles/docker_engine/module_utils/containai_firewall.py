@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 
-from ansible.module_utils.containai_engine_state import unit_state
+from ansible.module_utils.containai.process import output, which
+from ansible.module_utils.containai.systemd import unit_state
 
 OURS = re.compile(r"CONTAINAI|containai|\bcai0\b")
 # Chains and tables that other programs fill and empty all the time, by themselves.
@@ -18,14 +17,11 @@ TABLE = re.compile(r"^table (\S+) (\S+) \{")
 OF_IPTABLES = {"filter", "nat", "mangle", "raw", "security"}
 
 
-def _say(path, *argv):
-    if not shutil.which(argv[0], path=path):
-        return ""
-    environment = {"PATH": path, "LC_ALL": "C"}
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False).stdout
+def _say(*argv):
+    return output(argv) if which(argv[0]) else ""
 
 
-def rules(path):
+def rules():
     """Return {"iptables nat": [rules and policies], "nft inet firewalld": [...]}; nothing where only root could see them."""
     if os.geteuid() != 0:
         return {}
@@ -34,8 +30,8 @@ def rules(path):
         modules = f"/proc/net/{'ip6' if program.startswith('ip6') else 'ip'}_tables_names"
         if "legacy" in program and not _has(modules):  # asking would load the kernel's modules
             continue
-        found.update(of_save(program, _say(path, f"{program}-save")))
-    found.update(of_nft(_say(path, "nft", "--stateless", "list", "ruleset")))
+        found.update(of_save(program, _say(f"{program}-save")))
+    found.update(of_nft(_say("nft", "--stateless", "list", "ruleset")))
     return found
 
 
@@ -77,11 +73,11 @@ def of_nft(text):
     return found
 
 
-def zones(path):
+def zones():
     """Return {zone: lines} of firewalld; nothing where it does not run, or where only root may ask it."""
     if os.geteuid() != 0 or unit_state("firewalld.service").get("ActiveState") != "active":
         return {}
-    return of_zones(_say(path, "firewall-cmd", "--list-all-zones"))
+    return of_zones(_say("firewall-cmd", "--list-all-zones"))
 
 
 def of_zones(text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.containai_engine_state import unit_state
+from ansible.module_utils.containai.systemd import unit_state
 
 DOCKER_UNITS = ("docker.service", "docker.socket")
 CONTAINERD_UNIT = "containerd.service"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import json
-import subprocess
 import sys
 
+from ansible.module_utils.containai.process import run
+
 LINK = "cai0"
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Tried in this order; the first is free nearly everywhere.
 CANDIDATES = ("10.213.77.0/30", "172.30.213.76/30", "192.168.213.76/30", "100.64.213.76/30", "198.18.213.76/30")
 # Where a free one is looked for when all of these are taken.
@@ -41,7 +41,7 @@ def kernel_routes(table):
 
 
 def _ip(*words):
-    done = subprocess.run(["ip", "-json", "-4", *words], capture_output=True, text=True, check=False, env={"PATH": PATH, "LC_ALL": "C.UTF-8"})
+    done = run(["ip", "-json", "-4", *words])
     try:
         return json.loads(done.stdout or "[]")
     except ValueError:

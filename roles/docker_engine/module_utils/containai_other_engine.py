@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import struct
-import subprocess
 
-from ansible.module_utils.containai_engine_api import NoAnswer, answer
+from ansible.module_utils.containai.engine_api import NoAnswer, answer
+from ansible.module_utils.containai.process import run, which
 from ansible.module_utils.containai_in_use import is_in_use
 from ansible.module_utils.containai_links import listening
 
@@ -19,10 +18,10 @@ SECONDS = 10
 
 
 class OtherEngine:
-    """The engine of Docker's usual socket and units. Programs come from `path` alone. It is asked for its version and its containers, and nothing is changed."""
+    """The engine of Docker's usual socket and units. It is asked for its version and its containers, and nothing is changed."""
 
-    def __init__(self, socket_path, path):
-        self.socket, self.path = socket_path, path
+    def __init__(self, socket_path):
+        self.socket = socket_path
         self.units = {unit: self._unit(unit) for unit in UNITS}
         # A question would wake it: systemd listens for it, and it does not run.
         listens, runs = ((self.units[unit] or {}).get("ActiveState", "") for unit in ("docker.socket", "docker.service"))
@@ -103,20 +102,17 @@ class OtherEngine:
 
     def _unit(self, unit):
         """State of a unit; a changed InvocationID is a restart. None where there is no systemctl, {} for a unit that is not in use."""
-        if not shutil.which("systemctl", path=self.path):
+        if not which("systemctl"):
             return None
-        said = self._say("systemctl", "show", "-p", STATE, unit)
+        said = run(["systemctl", "show", "-p", STATE, unit]).stdout
         state = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
         return {key: state.get(key, "") for key in STATE.split(",")} if is_in_use(state) else {}
 
     def _forwarded(self):
         """The published ports that Docker's NAT rules forward, as {"80/tcp"}; none where only root could see them."""
-        programs = [program for program in ("iptables", "iptables-legacy") if shutil.which(program, path=self.path)]
-        rules = "\n".join(self._say(program, "-w", "10", "-t", "nat", "-S", "DOCKER") for program in programs)
+        programs = [program for program in ("iptables", "iptables-legacy") if which(program)]
+        rules = "\n".join(run([program, "-w", "10", "-t", "nat", "-S", "DOCKER"]).stdout for program in programs)
         return {f"{port}/{kind}" for kind, port in re.findall(r"-p (\w+) .*--dport (\d+) -j DNAT", rules)}
-
-    def _say(self, *command):
-        return subprocess.run(command, capture_output=True, text=True, env={"PATH": self.path}, stdin=subprocess.DEVNULL, check=False).stdout
 
 
 def _addresses(item):

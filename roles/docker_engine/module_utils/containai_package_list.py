@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-import subprocess
 import time
 
-from ansible.module_utils.containai_apt_plan import OPTIONS
+from ansible.module_utils.containai.apt_plan import OPTIONS
+from ansible.module_utils.containai.process import output
 
 HISTORY = "/var/log/apt/history.log"
 OURS = OPTIONS[-1]  # in the command line of each apt-get of cai, and of nobody else
 
 
-def packages(path, brought):
+def packages(brought):
     """Return {package: version} of the installed packages except `brought`; nothing where there is no dpkg."""
     query = ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]
-    environment = {"PATH": path, "LC_ALL": "C"}
-    try:
-        listing = subprocess.run(query, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False).stdout
-    except OSError:
-        return {}
-    rows = [line.split() for line in listing.splitlines()]
+    rows = [line.split() for line in output(query).splitlines()]
     return {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed" and row[1] not in brought}
 
 

@@ -7,8 +7,9 @@ import os
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai_limactl import version
-from ansible.module_utils.containai_secrets import mask
 
 DOCUMENTATION = r"""
 module: lima_vm_brew
@@ -47,16 +48,7 @@ def install(module, brew, formula):
     }
     hint = f"run `{brew} install {formula}` to see more, then `cai setup` again"
     try:
-        done = subprocess.run(
-            [brew, "install", formula],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            check=False,
-            timeout=module.params["timeout"],
-        )
+        done = run([brew, "install", formula], env=environment, timeout=module.params["timeout"])
     except (OSError, subprocess.TimeoutExpired) as error:
         module.fail_json(msg=f"`brew install {formula}` did not end: {error}", hint=hint, failure="failed")
     if done.returncode != 0:

@@ -9,6 +9,8 @@ import subprocess
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.process import run
 
 DOCUMENTATION = r"""
 module: lima_vm_engine
@@ -47,18 +49,12 @@ ELSEWHERE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_
 SECONDS = 180
 
 
-class ProofError(Exception):
-    def __init__(self, message, hint):
-        super().__init__(message)
-        self.message, self.hint = message, hint
-
-
-def run(argv, data=b"", environment=None):
+def called(argv, data=b"", environment=None):
     """Return (exit code, output, last line of the errors) of a program."""
     try:
-        done = subprocess.run(argv, input=data, capture_output=True, env=environment, check=False, timeout=SECONDS)
+        done = run(argv, input=data, text=False, env=environment or os.environ, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProofError(f"`{os.path.basename(argv[0])}` did not end well: {error}", "run `cai setup` again") from error
+        raise Failure(f"`{os.path.basename(argv[0])}` did not end well: {error}", "run `cai setup` again") from error
     return done.returncode, done.stdout, (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
 
 
@@ -73,10 +69,10 @@ class Cli:
             self.environment["DOCKER_CONFIG"] = params["config_dir"]
 
     def __call__(self, *argv, data=b"", check=True):
-        code, out, said = run([*self.argv, *argv], data, self.environment)
+        code, out, said = called([*self.argv, *argv], data, self.environment)
         if check and code != 0:
             hint = f"run `limactl shell {self.vm} sudo journalctl -u docker -u sysbox-mgr -u sysbox-fs -n 50`"
-            raise ProofError(f"`docker --context {self.argv[2]} {argv[0]}` failed: {said}", hint)
+            raise Failure(f"`docker --context {self.argv[2]} {argv[0]}` failed: {said}", hint)
         return out.decode("utf-8", "replace")
 
 
@@ -84,12 +80,12 @@ def prove(params):
     docker, vm = Cli(params), params["name"]
     info = json.loads(docker("info", "--format", "{{json .}}"))
     if "sysbox-runc" not in info.get("Runtimes", {}):
-        raise ProofError("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
-    code, rootfs, said = run(
+        raise Failure("The VM's engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
+    code, rootfs, said = called(
         ["ssh", "-F", params["ssh_config"], "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", f"lima-{vm}", ROOTFS]
     )
     if code == 255 or not rootfs:
-        raise ProofError(f"The VM cannot be reached over ssh: {said}", f"run `limactl stop {vm}; limactl start {vm}`, then `cai setup` again")
+        raise Failure(f"The VM cannot be reached over ssh: {said}", f"run `limactl stop {vm}; limactl start {vm}`, then `cai setup` again")
     tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
     docker("import", "-", tag, data=rootfs)
     try:
@@ -100,7 +96,7 @@ def prove(params):
         docker("image", "rm", "--force", tag, check=False)
     own = next((line.split() for line in lines if len(line.split()) == 3), [])
     if own in ([], WHOLE_MAP) or not any("sysboxfs" in line for line in lines):
-        raise ProofError(
+        raise Failure(
             f"A container under sysbox-runc in the VM has the uid map {' '.join(own) or 'of nobody'} or no file system of sysbox-fs: it is not isolated.",
             f"run `cai setup` again; `limactl shell {vm} sudo journalctl -u sysbox-mgr -u sysbox-fs` says more",
         )
@@ -122,8 +118,8 @@ def main():
         module.exit_json(changed=False)
     try:
         found = prove(module.params)
-    except ProofError as problem:
-        module.fail_json(msg=problem.message, hint=problem.hint, failure="failed")
+    except Failure as problem:
+        module.fail_json(**problem.told)
     if found["default"] == "sysbox-runc":
         module.warn("The VM's default runtime is sysbox-runc, by somebody's setting in its daemon.json; it was left so.")
     module.exit_json(changed=False, uid_map=found["uid_map"], version=found["version"])

@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_api import ask
+from ansible.module_utils.containai.engine_api import ask
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai_lima_drift import actions_of, drift, keep, steps
 from ansible.module_utils.containai_lima_health import findings
 from ansible.module_utils.containai_lima_progress import cache, telling
-from ansible.module_utils.containai_limactl import Lima, LimaError, answers
-from ansible.module_utils.containai_secrets import mask
+from ansible.module_utils.containai_limactl import Lima, answers
 
 try:
     import yaml
@@ -157,7 +158,7 @@ class Converger:
     def refuse_live(self, live):
         names = [one.partition(" ")[2] for one in live if one.startswith("container ")]
         if names and not self.params["stop_containers"]:
-            raise LimaError(
+            raise Failure(
                 f"Containers run in the VM {self.lima.name}: {', '.join(names)}. They have to be stopped first.",
                 f"run `docker --host unix://{self.lima.socket} stop {' '.join(names)}`, or go on with `cai uninstall --yes`",
                 "precondition",
@@ -171,7 +172,7 @@ class Converger:
         lima.stop()
         lima.start(self.params["start_timeout"])
         if not lima.wait(SOCKET_SECONDS):
-            raise LimaError(
+            raise Failure(
                 f"Docker in the VM does not answer on {lima.socket}, even after a restart of the VM.",
                 f"run `limactl shell {lima.name} sudo journalctl -u docker -n 50`",
             )
@@ -249,11 +250,11 @@ def main():
         )
     try:
         module.exit_json(**converge(module))
-    except LimaError as error:
+    except Failure as error:
         if module.params["report"]:
             found = {"part": "VM", "status": "fail", "found": error.message, "hint": error.hint}
             module.exit_json(changed=False, running=False, reachable=False, findings=[found])
-        module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
+        module.fail_json(**error.told)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename or 'A file of the VM'} cannot be written: {error.strerror}.",

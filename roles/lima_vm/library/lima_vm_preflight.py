@@ -7,11 +7,13 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lima_settings import check_egress, check_images, check_name, check_owner, check_proxies
-from ansible.module_utils.containai_limactl import LimaError, version
+from ansible.module_utils.containai.egress import check_vm
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.process import output
+from ansible.module_utils.containai_lima_settings import check_images, check_name, check_owner, check_proxies
+from ansible.module_utils.containai_limactl import version
 
 DOCUMENTATION = r"""
 module: lima_vm_preflight
@@ -70,16 +72,11 @@ def key(text):
 def say(*argv):
     """Output of a small program of the system, "" where it fails or is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"])
-    try:
-        return subprocess.run(
-            argv, capture_output=True, text=True, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, check=False, timeout=30
-        ).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+    return output(argv, env={**os.environ, "PATH": path}, timeout=30).strip()
 
 
 def refuse(message, hint, failure="precondition"):
-    raise LimaError(message, hint, failure)
+    raise Failure(message, hint, failure)
 
 
 def check_system(system, minimum):
@@ -191,7 +188,7 @@ def look(params, module):
     check_name(params["name"])
     check_images(params["images"])
     check_proxies(params["proxy"])
-    check_egress(params["egress"], params["egress_allow"])
+    check_vm(params["egress"], params["egress_allow"])
     arch = architecture(system)
     home = os.path.abspath(os.path.expanduser(params["home"] or os.environ.get("LIMA_HOME") or "~/.lima"))
     folder = os.path.join(home, params["name"])
@@ -272,10 +269,10 @@ def main():
     try:
         host = look(module.params, module)
         module.exit_json(changed=False, host=host, **({"findings": findings(host)} if module.params["report"] else {}))
-    except LimaError as error:
+    except Failure as error:
         if module.params["report"]:
             module.exit_json(changed=False, host={}, findings=[finding("fail", error.message, error.hint)])
-        module.fail_json(msg=error.message, hint=error.hint, failure=error.failure)
+        module.fail_json(**error.told)
 
 
 if __name__ == "__main__":

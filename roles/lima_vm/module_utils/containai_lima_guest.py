@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import subprocess
+
+from ansible.module_utils.containai.process import attempt
 
 SOCKET = "/var/run/docker.sock"
 PING = (
@@ -41,15 +42,5 @@ class Guest:
         return self._ssh("-O", "forward", *way) == 0
 
     def _ssh(self, *arguments, timeout=45):
-        try:
-            done = subprocess.run(
-                ["ssh", "-F", self.ssh_config, *arguments],
-                capture_output=True,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                check=False,
-                timeout=timeout,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return UNREACHABLE
-        return done.returncode
+        done = attempt(["ssh", "-F", self.ssh_config, *arguments], env=self.environment, timeout=timeout)
+        return done.returncode if done else UNREACHABLE

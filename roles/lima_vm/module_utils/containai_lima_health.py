@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.containai_engine_health import finding
+from ansible.module_utils.containai.findings import finding
 from ansible.module_utils.containai_limactl import answers
 
 MEND = "run `cai setup`"

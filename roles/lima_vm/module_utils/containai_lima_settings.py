@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from ansible.module_utils.containai_egress import EgressError, check_vm
-from ansible.module_utils.containai_limactl import LimaError
-from ansible.module_utils.containai_settings import SettingError, check_proxy
+from ansible.module_utils.containai.errors import MEND, bad_setting
+from ansible.module_utils.containai.validation import check_proxy
 
 # Lima's own rule for names, whose first letter keeps them from being an option.
 NAME = re.compile(r"(?=.{1,76}\Z)[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(?<!\.yml)(?<!\.yaml)")
@@ -15,11 +14,10 @@ RESERVED = ("default", "desktop-linux")  # Lima's usual VM, and Docker's context
 DIGEST = re.compile(r"sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})")
 # What every lima.yaml of ours has held: a comment, which a rewriting program drops, and a file of ours in the guest.
 MARKS = ("Made by the role lima_vm", "/etc/systemd/system/docker.socket.d/containai.conf")
-MEND = "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`"
 
 
 def refuse(message, hint=MEND):
-    raise LimaError(message, hint, "precondition")
+    raise bad_setting(message, hint)
 
 
 def check_name(name):
@@ -30,21 +28,10 @@ def check_name(name):
 
 
 def check_proxies(proxy):
-    try:
-        check_proxy("lima_vm_proxy", proxy)
-    except SettingError as error:
-        raise LimaError(str(error), MEND, "precondition") from error
+    check_proxy("lima_vm_proxy", proxy)
     for key, value in proxy.items():
         if "{{" in value:
             refuse(f"The variable lima_vm_proxy.{key} holds {{{{, which Lima reads as a template; a plain text is needed.")
-
-
-def check_egress(mode, allow):
-    """Refuse docker_engine_egress before the VM is made."""
-    try:
-        check_vm(mode, allow)
-    except EgressError as error:
-        raise LimaError(str(error), error.hint, "precondition") from error
 
 
 def check_images(images):

@@ -13,8 +13,10 @@ import subprocess
 import tempfile
 import time
 
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.process import output, run
+from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai_lima_guest import Guest
-from ansible.module_utils.containai_secrets import mask
 
 FORWARD_SECONDS = 15
 # What limactl says, and what helps.
@@ -33,14 +35,6 @@ HINTS = (
 )
 
 
-class LimaError(Exception):
-    """What was found and is needed, the way out, and the kind of failure."""
-
-    def __init__(self, message, hint, failure="failed"):
-        super().__init__(message)
-        self.message, self.hint, self.failure = message, hint, failure
-
-
 def says(stderr):
     """The telling text of limactl's log lines: errors when there are any, else the last line."""
     found = re.findall(r'level=(\w+) msg="((?:[^"\\]|\\.)*)"', stderr)
@@ -51,11 +45,7 @@ def says(stderr):
 
 def version(limactl):
     """limactl's own version as text, "" where it does not say; it runs for no one called root."""
-    try:
-        out = subprocess.run([limactl, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    match = re.search(r"version v?(\d+(?:\.\d+)*)", out.stdout)
+    match = re.search(r"version v?(\d+(?:\.\d+)*)", output([limactl, "--version"], env=os.environ, timeout=60))
     return match[1] if match else ""
 
 
@@ -107,28 +97,19 @@ class Lima:
         self.guest = Guest(name, self.ssh_config, self.environment)
 
     def run(self, *argv, timeout=120, check=True):
-        """Run limactl; its output is kept in `log`. Raises LimaError with what it said, when `check`."""
+        """Run limactl; its output is kept in `log`. Raises Failure with what it said, when `check`."""
         command, short = shlex.join(["limactl", *argv]), f"limactl {argv[0]}"  # whose file is gone when a message is read
         try:
-            done = subprocess.run(
-                [self.limactl, *argv],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                check=False,
-                timeout=timeout,
-            )
+            done = run([self.limactl, *argv], env=self.environment, timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            raise LimaError(f"`{short}` did not end within {timeout} seconds.", self.hint("timeout")) from error
+            raise Failure(f"`{short}` did not end within {timeout} seconds.", self.hint("timeout")) from error
         except OSError as error:
-            raise LimaError(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
+            raise Failure(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
         done.stderr = mask(done.stderr)  # the proxy of its environment
         if argv[0] != "list":
             self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
         if check and done.returncode != 0:
-            raise LimaError(f"`{short}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
+            raise Failure(f"`{short}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
         return done
 
     def hint(self, text):
@@ -168,8 +149,8 @@ class Lima:
     def validate(self, text):
         try:
             self.as_file(text, "validate")
-        except LimaError as error:
-            raise LimaError(
+        except Failure as error:
+            raise Failure(
                 f"Lima does not accept the VM's settings: {error.message}", "look at the `lima_vm_*` variables that you set", "precondition"
             ) from error
 
@@ -189,12 +170,12 @@ class Lima:
     def start(self, seconds):
         try:
             self.run("start", "--tty=false", "--timeout", f"{seconds}s", self.name, timeout=seconds + 120)
-        except LimaError as error:
+        except Failure as error:
             logs = [(name, tail(os.path.join(self.dir, name))) for name in ("ha.stderr.log", "serial.log", "serialv.log")]
             detail = "".join(f"\n--- the end of {os.path.join(self.dir, name)}\n{text}" for name, text in logs if text)
             # After a failed probe the VM runs on and would look healthy to the next run.
             self.run("stop", "-f", self.name, check=False)
-            raise LimaError(f"The VM {self.name} did not start (and is stopped now). {error.message}{detail}", error.hint) from error
+            raise Failure(f"The VM {self.name} did not start (and is stopped now). {error.message}{detail}", error.hint) from error
 
     def stop(self):
         if self.run("stop", self.name, timeout=420, check=False).returncode != 0:
@@ -213,7 +194,7 @@ class Lima:
         for path in glob.glob(os.path.join(glob.escape(self.dir), "*.pid")):
             with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as handle:
                 pid = int(handle.read())
-                command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, env=self.environment).stdout
+                command = run(["ps", "-o", "command=", "-p", str(pid)], env=self.environment).stdout
                 if self.name in command and re.search(r"limactl|qemu|krunkit|lima", command):
                     found.append(pid)
         return found

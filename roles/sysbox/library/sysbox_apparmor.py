@@ -7,8 +7,10 @@ import os
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.record import Record, read, replace
 
 DOCUMENTATION = r"""
 module: sysbox_apparmor
@@ -33,7 +35,6 @@ findings: {type: list, elements: dict, returned: with I(report), description: pa
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: /etc/apparmor.d/local/fusermount3}]}
 """
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROFILE, LOCAL = "/etc/apparmor.d/fusermount3", "/etc/apparmor.d/local/fusermount3"
 LOADED, ENABLED = "/sys/kernel/security/apparmor/profiles", "/sys/module/apparmor/parameters/enabled"
 # The rules that Sysbox's authors give in issue 947.
@@ -44,10 +45,6 @@ umount /var/lib/sysboxfs/**/,
 # End of what cai made.
 """
 PENDING = "apparmor_reload"
-
-
-class Failure(Exception):
-    pass
 
 
 def confined():
@@ -63,9 +60,7 @@ def confined():
 def reload():
     """Have the kernel take the profile with its local rules. Return what the parser says; empty if all is well."""
     try:
-        done = subprocess.run(
-            ["apparmor_parser", "--replace", PROFILE], env={"PATH": PATH}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
-        )
+        done = run(["apparmor_parser", "--replace", PROFILE], timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
@@ -106,7 +101,10 @@ def present(check_mode):
         problem = reload()
         if problem:
             put(before)  # the profile would not load at the next boot either
-            raise Failure(problem)
+            raise Failure(
+                f"AppArmor does not take the rule for Sysbox in {LOCAL}, which is as it was: {problem}",
+                f"run `sudo apparmor_parser --replace {PROFILE}` to see whether the profile loads without it",
+            )
         del record.data[PENDING]
         record.save()
     return {"changed": True, **(described(before, after) if not there else {"actions": [{"verb": "reload", "what": PROFILE}]})}
@@ -151,11 +149,7 @@ def main():
         change = present if module.params["state"] == "present" else absent
         module.exit_json(**change(module.check_mode))
     except Failure as failure:
-        module.fail_json(
-            msg=f"AppArmor does not take the rule for Sysbox in {LOCAL}, which is as it was: {failure}",
-            hint=f"run `sudo apparmor_parser --replace {PROFILE}` to see whether the profile loads without it",
-            failure="failed",
-        )
+        module.fail_json(**failure.told)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename or LOCAL} cannot be used: {error.strerror}.",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai_sysbox_containers import fault, start, stopped
 
 DOCUMENTATION = r"""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import subprocess
 import tarfile
 import time
@@ -14,8 +13,10 @@ import uuid
 
 from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_engine_api import ask
-from ansible.module_utils.containai_lock import hold
+from ansible.module_utils.containai import process
+from ansible.module_utils.containai.engine_api import ask
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai_sysbox_advisories import open_ones, told, way
 from ansible.module_utils.containai_sysbox_symptoms import OTHERWISE, hint_for, journals
 
@@ -49,28 +50,21 @@ isolated: {type: bool, returned: always, description: whether that was shown, sa
 uid_map: {type: str, returned: when a container ran, description: the Sysbox container's uid_map, sample: 0 231072 65536}
 """
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WHOLE_MAP = ["0", "0", "4294967295"]
 SEPARATOR = "----"
 RUN_SECONDS = 90
 
 
-class Problem(Exception):
-    def __init__(self, message, hint):
-        super().__init__(message)
-        self.message, self.hint = message, hint
-
-
 def docker(socket, *argv, data=None):
     """Run the docker CLI against our socket and nothing else: no context, no settings of the user."""
-    program = next((path for path in (shutil.which("docker", path=PATH), "/usr/bin/docker.containai") if path and os.access(path, os.X_OK)), None)
+    program = next((path for path in (process.which("docker"), "/usr/bin/docker.containai") if path and os.access(path, os.X_OK)), None)
     if program is None:
-        raise Problem("There is no docker CLI on this host.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again")
-    environment = {"PATH": PATH, "HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "DOCKER_HOST": f"unix://{socket}"}
+        raise Failure("There is no docker CLI on this host.", "run `sudo apt-get install docker-cli` (or start Docker Desktop), then `cai setup` again")
+    environment = {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "DOCKER_HOST": f"unix://{socket}"}
     try:
-        result = subprocess.run([program, *argv], input=data or b"", capture_output=True, env=environment, check=False, timeout=RUN_SECONDS)
+        result = process.run([program, *argv], input=data or b"", text=False, environment=environment, timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise Problem(
+        raise Failure(
             f"`docker {argv[0]}` did not end within {RUN_SECONDS} seconds.", "run `journalctl -u sysbox-mgr -u sysbox-fs -u containai-docker`"
         ) from error
     return result.returncode, result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace").strip()
@@ -78,13 +72,13 @@ def docker(socket, *argv, data=None):
 
 def libraries(program):
     """Return the files that the program loads, by the dynamic linker's own account."""
-    listing = subprocess.run(["ldd", program], capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False).stdout
+    listing = process.run(["ldd", program]).stdout
     return re.findall(r"(/\S+)(?= \(0x)", listing)
 
 
 def image():
     """Return a tar of a root file system with /bin/cat in it."""
-    cat = os.path.realpath(shutil.which("cat", path=PATH))
+    cat = os.path.realpath(process.which("cat"))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         made = set()
@@ -126,7 +120,7 @@ def look_inside(socket, tag, runtime):
     code, out, err = docker(socket, *argv)
     if code != 0:
         docker(socket, "rm", "--force", f"{tag}-{runtime}")
-        raise Problem(
+        raise Failure(
             f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}",
             hint_for(err, journals(began), seccomp=wsl_remedy),
         )
@@ -140,27 +134,27 @@ def wsl_remedy():
 
 
 def prove(socket):
-    """Return the Sysbox container's uid_map; raise a Problem where isolation was not shown."""
+    """Return the Sysbox container's uid_map; raise a Failure where isolation was not shown."""
     info = ask(socket, "/info")
     if not info:
-        raise Problem(f"The engine does not answer on {socket}.", "run `systemctl status containai-docker`, then `cai setup` again")
+        raise Failure(f"The engine does not answer on {socket}.", "run `systemctl status containai-docker`, then `cai setup` again")
     if "sysbox-runc" not in info.get("Runtimes", {}):
-        raise Problem("The engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
+        raise Failure("The engine does not know the runtime sysbox-runc.", "run `cai setup` again, which adds it")
     tag = f"containai-isolation-{uuid.uuid4().hex[:12]}"
     code, _, err = docker(socket, "import", "-", tag, data=image())
     if code != 0:
-        raise Problem(f"The test image could not be made: {err}", "run `df -h /var/lib`, make room, then `cai setup` again")
+        raise Failure(f"The test image could not be made: {err}", "run `df -h /var/lib`, make room, then `cai setup` again")
     try:
         own_map, mounts = look_inside(socket, tag, "sysbox-runc")
         host_map, _ = look_inside(socket, tag, "runc")
     finally:
         docker(socket, "image", "rm", "--force", tag)
     if own_map in ([], host_map, WHOLE_MAP):
-        raise Problem(
+        raise Failure(
             f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", OTHERWISE
         )
     if "sysboxfs" not in mounts:
-        raise Problem("A container under sysbox-runc has no file system of sysbox-fs.", OTHERWISE)
+        raise Failure("A container under sysbox-runc has no file system of sysbox-fs.", OTHERWISE)
     return " ".join(own_map), info.get("DefaultRuntime", "runc")
 
 
@@ -172,8 +166,8 @@ def report(params, check_mode):
         return untried("not tried, since the engine or Sysbox cannot be used from here", "mend what is above, then run `cai doctor` again")
     try:
         uid_map, _ = prove(params["socket"])
-    except Problem as problem:
-        return {"part": "isolation", "status": "fail", "found": problem.message, "hint": problem.hint}
+    except Failure as failure:
+        return {"part": "isolation", "status": "fail", "found": failure.message, "hint": failure.hint}
     return {"part": "isolation", "status": "pass", "found": f"a container ran in a user namespace of its own (uid map {uid_map}) with sysbox-fs", "hint": ""}
 
 
@@ -228,11 +222,11 @@ def main():
         module.exit_json(changed=False, isolated=False)
     try:
         uid_map, default = prove(module.params["socket"])
-    except Problem as problem:
+    except Failure as failure:
         if not module.params["warn_only"]:
-            module.fail_json(msg=problem.message, hint=problem.hint, failure="failed", isolated=False)
-        module.warn(f"{problem.message} That was to be expected: this WSL has a seccomp conflict, and --force was given. Remedy: {problem.hint}")
-        failed = {"part": "isolation", "status": "fail", "found": problem.message, "hint": problem.hint}
+            module.fail_json(**failure.told, isolated=False)
+        module.warn(f"{failure.message} That was to be expected: this WSL has a seccomp conflict, and --force was given. Remedy: {failure.hint}")
+        failed = {"part": "isolation", "status": "fail", "found": failure.message, "hint": failure.hint}
         module.exit_json(changed=False, isolated=False, findings=[failed])
     if default == "sysbox-runc":
         module.warn("The engine's default runtime is sysbox-runc, by somebody's setting in daemon.json; it was left so.")

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils import containai_apt
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_proxy import use
-from ansible.module_utils.containai_record import Record
+from ansible.module_utils.containai import apt
+from ansible.module_utils.containai.errors import Failure, reporting
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.proxy import use
+from ansible.module_utils.containai.record import Record
 from ansible.module_utils.containai_sysbox_containers import dead_mounts, live_mounts, lost, names, refuse_removed, running, start, stop, stopped
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
-    Failure,
     check_deb,
     check_losses,
     fetch,
@@ -219,7 +219,7 @@ def remove(module):
     """Purge the package in the same shadow, since its purge edits daemon.json as well."""
     params = module.params
     if ours() and not module.check_mode:
-        containai_apt.quiet(params["apt_wait"])  # the apt of a run that was killed may be installing it yet
+        apt.quiet(params["apt_wait"])  # the apt of a run that was killed may be installing it yet
     current, _ = installed()
     if not removable():
         left = [{"verb": "leave", "what": f"Sysbox {current}: it was here before cai"}] if current else []
@@ -230,8 +230,8 @@ def remove(module):
         said = purge(params["apt_wait"], DOWNLOADS, brought())
         if remains():
             lines = "\n".join([line for line in f"{said.stdout}\n{said.stderr}".splitlines() if line.strip()][-6:])
-            held = containai_apt.holder()
-            hint = containai_apt.hint(held, lines) if held else "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again"
+            held = apt.holder()
+            hint = apt.hint(held, lines) if held else "run `sudo apt-get purge sysbox-ce` to see why, then `cai uninstall` again"
             raise Failure(f"apt could not remove Sysbox{held}:\n{lines}", hint)
     return {"changed": True, "actions": [{"verb": "remove", "what": f"Sysbox {current or '(the rest of it)'}"}], "version": current or ""}
 
@@ -260,7 +260,7 @@ def main():
     )
     hold(module)
     use(module.params["proxy"])
-    try:
+    with reporting(module, "run `df -h / /var /run`, make room or mend the mount, then try again"):
         if module.params["preflight"]:
             preflight(module)
             module.exit_json(changed=False, actions=[])
@@ -270,14 +270,6 @@ def main():
         if not module.check_mode:
             sweep()
         module.exit_json(**result)
-    except Failure as failure:
-        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.failure)
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.",
-            hint="run `df -h / /var /run`, make room or mend the mount, then try again",
-            failure="failed",
-        )
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai_daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
-from ansible.module_utils.containai_lock import hold
-from ansible.module_utils.containai_record import Record, digest, read, replace, sha256
+from ansible.module_utils.containai.daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
+from ansible.module_utils.containai.lock import hold
+from ansible.module_utils.containai.process import run, which
+from ansible.module_utils.containai.record import Record, digest, read, replace, sha256
 
 DOCUMENTATION = r"""
 module: sysbox_runtime
@@ -40,19 +39,17 @@ actions: {type: list, elements: dict, returned: always, description: what was do
 """
 
 NAME = "sysbox-runc"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def validate(data):
     """Return dockerd's objection to `data`, or an empty string; also where there is no dockerd with --validate (older than 23.0)."""
-    dockerd = shutil.which("dockerd", path=PATH)
+    dockerd = which("dockerd")
     if not dockerd:
         return ""
     with tempfile.NamedTemporaryFile(prefix="containai-", suffix=".json") as trial:
         trial.write(data)
         trial.flush()
-        argv = [dockerd, "--validate", "--config-file", trial.name]
-        result = subprocess.run(argv, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False, timeout=60)
+        result = run([dockerd, "--validate", "--config-file", trial.name], timeout=60)
     if result.returncode == 0 or "unknown flag: --validate" in result.stderr:
         return ""
     said = result.stderr.strip().splitlines() or [f"dockerd ended with {result.returncode} and said nothing"]

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 
 from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.process import output, which
 
 DOCUMENTATION = r"""
 module: sysbox_seccomp_probe
@@ -44,7 +43,6 @@ detail: {type: str, returned: success, description: how that was found, sample: 
 """
 
 EBUSY = 16
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 UNTOLD = "run `cai setup`, which tries a Sysbox container at its end"
 
 
@@ -68,20 +66,14 @@ def descends_from_init(pid, read=status):
 def run_program(prefix, program, extra_environment=None):
     """Run the attempt; return its errno, or None where it could not be run."""
     argv = [*prefix, sys.executable or "/usr/bin/python3", "-IS", "-c", program]
-    try:
-        result = subprocess.run(
-            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60, env={"PATH": PATH, **(extra_environment or {})}
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    answer = result.stdout.strip()
+    answer = output(argv, environment=extra_environment, timeout=60).strip()
     return int(answer) if answer.isdigit() else None
 
 
 def below_init(program):
     """Make the attempt in a child of PID 1, or of the user's own service manager, which is one. None where neither can be had."""
     options = ["--quiet", "--wait", "--pipe", "--collect", "--property=RuntimeMaxSec=30"]
-    if not shutil.which("systemd-run", path=PATH):
+    if not which("systemd-run"):
         return None
     if os.geteuid() == 0:
         return run_program(["systemd-run", *options], program)

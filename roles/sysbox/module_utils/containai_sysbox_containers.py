@@ -6,13 +6,13 @@ import errno
 import http.client
 import json
 import os
-import subprocess
 
-from ansible.module_utils.containai_engine_api import NoAnswer, UnixConnection, answer
-from ansible.module_utils.containai_record import Record
-from ansible.module_utils.containai_running import LIMIT, Unknown
-from ansible.module_utils.containai_running import running as listed
-from ansible.module_utils.containai_sysbox_deb import PATH, Failure
+from ansible.module_utils.containai.engine_api import NoAnswer, UnixConnection, answer
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.process import attempt
+from ansible.module_utils.containai.record import Record
+from ansible.module_utils.containai.running import LIMIT, Unknown
+from ansible.module_utils.containai.running import running as listed
 
 OTHER_SOCKET = "/var/run/docker.sock"
 RUNTIME = "sysbox-runc"
@@ -82,12 +82,8 @@ def mounted():
 
 def is_dead(path):
     """Whether the process behind a mount is gone. In a child: a sysbox-fs that hangs would hold whoever looks."""
-    look = ["stat", "-c", "%d", path]
-    try:
-        said = subprocess.run(look, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, timeout=LOOK_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return os.strerror(errno.ENOTCONN) in said.stderr
+    said = attempt(["stat", "-c", "%d", path], timeout=LOOK_SECONDS)
+    return said is not None and os.strerror(errno.ENOTCONN) in said.stderr
 
 
 def dead_mounts():

@@ -10,17 +10,16 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 
-from ansible.module_utils import containai_apt, containai_apt_plan
-from ansible.module_utils.containai_progress import followed, size, tell
-from ansible.module_utils.containai_proxy import through
-from ansible.module_utils.containai_secrets import mask
+from ansible.module_utils.containai import apt, apt_plan
+from ansible.module_utils.containai.apt import run
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.progress import followed, size, tell
+from ansible.module_utils.containai.proxy import through
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "sysbox-ce"
 PROGRAMS = ("/usr/bin/sysbox-runc", "/usr/bin/sysbox-mgr", "/usr/bin/sysbox-fs")
 LARGEST = 512 << 20
@@ -31,20 +30,6 @@ SHADOW = {
     "bip": "172.20.0.1/16",
     "default-address-pools": [{"base": "172.25.0.0/16", "size": 24}],
 }
-
-
-class Failure(Exception):
-    """What was found and is needed; the way out; the class of failure."""
-
-    def __init__(self, message, hint, failure="failed"):
-        super().__init__(message)
-        self.message, self.hint, self.failure = mask(message), hint, failure  # it holds addresses, and what apt said
-
-
-def run(argv, **more):
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "HOME": "/root"}
-    environment.update({key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")})
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False, **more)
 
 
 def fetch(source, sha256, folder, progress=""):
@@ -77,7 +62,7 @@ def fetch(source, sha256, folder, progress=""):
             code = f"HTTP {error.code}" + (", a redirect that leads nowhere" if error.code in range(300, 400) else "")
         raise Failure(
             f"The Sysbox package could not be fetched from {source}{through(url)}: {code}.",
-            containai_apt.clock_hint(str(code)) or "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
+            apt.clock_hint(str(code)) or "check the network or the proxy, or name a mirror or a file: `cai setup -e sysbox_deb=/path/to/sysbox.deb`",
         ) from error
     finally:
         tell(progress, "")
@@ -188,8 +173,8 @@ INSTALL = ("install", "--no-install-recommends", "--allow-downgrades", "--reinst
 
 def check_losses(allowed, *deb):
     """Refuse a transaction that would remove or downgrade anything but Sysbox itself; return what goes with permission."""
-    lost = [loss for loss in containai_apt_plan.losses(run, [*INSTALL, *NEEDS, *deb]) or [] if loss.name != PACKAGE]
-    found = containai_apt_plan.unwanted(lost, allowed)
+    lost = [loss for loss in apt_plan.losses(run, [*INSTALL, *NEEDS, *deb]) or [] if loss.name != PACKAGE]
+    found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
         needs = " ".join(NEEDS)
@@ -202,20 +187,20 @@ def check_losses(allowed, *deb):
 def install(deb, progress="", wait=300, allowed=()):
     """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
     keep = [] if check_losses(allowed, deb) else ["--no-remove"]
-    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *containai_apt_plan.OPTIONS]
-    argv = [*apt, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *NEEDS, deb]
+    apt_get = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *apt_plan.OPTIONS]
+    argv = [*apt_get, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *NEEDS, deb]
     result = followed(in_shadow, argv, progress)
     if result.returncode == 0:
         return
     in_shadow(["dpkg", "--configure", "-a"])
-    update = followed(run, [*apt, "update"], progress)
+    update = followed(run, [*apt_get, "update"], progress)
     result = followed(in_shadow, argv, progress)
     if result.returncode != 0:
         if not installed()[1]:
             in_shadow(["dpkg", "--purge", "--force-all", PACKAGE])
         detail = "\n".join(ends(update) * (update.returncode != 0) + ends(result))
-        held = containai_apt.holder()
-        raise Failure(f"apt could not install {os.path.basename(deb)}{held}:\n{detail}", containai_apt.hint(held, detail))
+        held = apt.holder()
+        raise Failure(f"apt could not install {os.path.basename(deb)}{held}:\n{detail}", apt.hint(held, detail))
 
 
 def ends(result, lines=6):
@@ -226,14 +211,14 @@ def ends(result, lines=6):
 def purge(wait, folder, brought):
     """Remove it with its settings. What a dpkg that was killed left half unpacked of it, or of what came with it, would stop apt."""
     in_shadow(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
-    containai_apt.unpack_anew(in_shadow, [PACKAGE], os.path.join(folder, "{}-*.deb"))
-    containai_apt.unpack_anew(in_shadow, [name for name in brought if name != PACKAGE])
-    others = sorted({name for verb, name, _, _ in containai_apt_plan.simulated(run, ["purge", PACKAGE]) or [] if verb != "Inst"} - {PACKAGE, *brought})
+    apt.unpack_anew(in_shadow, [PACKAGE], os.path.join(folder, "{}-*.deb"))
+    apt.unpack_anew(in_shadow, [name for name in brought if name != PACKAGE])
+    others = sorted({name for verb, name, _, _ in apt_plan.simulated(run, ["purge", PACKAGE]) or [] if verb != "Inst"} - {PACKAGE, *brought})
     if others:
         raise Failure(
             f"Sysbox stays: apt would remove {', '.join(others)} with it.", f"run `sudo apt-get purge {' '.join(others)}` if they are not needed", "failed"
         )
-    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *containai_apt_plan.OPTIONS, "purge", "--yes", PACKAGE]
+    command = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *apt_plan.OPTIONS, "purge", "--yes", PACKAGE]
     said = in_shadow(command)
     # Of a package whose removal was cut off apt removes the files alone, whatever it is told; a second time the settings too.
     return in_shadow(command) if installed()[0] is None and remains() else said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.containai_engine_health import finding
+from ansible.module_utils.containai.findings import finding
 from ansible.module_utils.containai_sysbox_containers import dead_mounts, lost, names, running
 from ansible.module_utils.containai_sysbox_deb import installed
 from ansible.module_utils.containai_sysbox_host import idle_units

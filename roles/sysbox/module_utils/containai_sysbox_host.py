@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 
-from ansible.module_utils.containai_record import read, replace
-from ansible.module_utils.containai_sysbox_deb import PATH, Failure
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.process import run, which
+from ansible.module_utils.containai.record import read, replace
 
 UNITS = ("sysbox-mgr.service", "sysbox-fs.service", "sysbox.service")
 STARTS = 2
@@ -15,12 +14,12 @@ SUBIDS = ("/etc/subuid", "/etc/subgid")
 
 
 def systemctl(*argv):
-    return subprocess.run(["systemctl", *argv], capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, check=False)
+    return run(["systemctl", *argv])
 
 
 def idle_units():
     """The Sysbox services that do not run; all of them where systemctl cannot tell."""
-    if not shutil.which("systemctl", path=os.environ.get("PATH", PATH)):
+    if not which("systemctl"):
         return list(UNITS)
     return [unit for unit in UNITS if systemctl("is-active", "--quiet", unit).returncode != 0]
 
@@ -45,7 +44,7 @@ def wake(sleeping):
 def unmount(paths):
     """Take dead mounts off, which nobody can use any more."""
     for path in paths:
-        subprocess.run(["umount", "--lazy", path], capture_output=True, env={"PATH": PATH}, check=False)
+        run(["umount", "--lazy", path])
         try:
             os.rmdir(path)
         except OSError:  # another mount below it, or gone already

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from ansible.module_utils.containai_sysbox_deb import Failure
+from ansible.module_utils.containai.errors import Failure
 
 ROOT = "/"
 DATA = "/var/lib/sysbox"

@@ -7,29 +7,26 @@ import re
 import stat
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.containai_settings import SettingError, check
+from ansible.module_utils.containai.errors import Failure, bad_setting
+from ansible.module_utils.containai.validation import check
 from ansible.module_utils.containai_sysbox_containers import OTHER_SOCKET, live_mounts, names, refuse_removed, running
-from ansible.module_utils.containai_sysbox_deb import Failure, newer
+from ansible.module_utils.containai_sysbox_deb import newer
 
 FILE = re.compile(r"/[^\x00-\x1f\x7f]*")
 
 
 def check_settings(params):
     """Refuse what could be read as something else in the drop-in, in a file's name or by dpkg; and a path that depends on where the run stands."""
-    try:
-        check("docker_engine_socket", params["socket"], "path")
-        check("sysbox_version", params["version"], "version")
-        for architecture, sha256 in params["sha256"].items():
-            check(f"sysbox_sha256.{architecture}", sha256, "sha256")
-        if "://" in params["source"]:
-            check("sysbox_deb", params["source"], "url")
-    except SettingError as error:
-        raise Failure(str(error), "mend it in your settings or on the command line: `cai setup -e NAME=VALUE`", "precondition") from error
-    if "://" not in params["source"] and not FILE.fullmatch(params["source"]):
-        raise Failure(
+    check("docker_engine_socket", params["socket"], "path")
+    check("sysbox_version", params["version"], "version")
+    for architecture, sha256 in params["sha256"].items():
+        check(f"sysbox_sha256.{architecture}", sha256, "sha256")
+    if "://" in params["source"]:
+        check("sysbox_deb", params["source"], "url")
+    elif not FILE.fullmatch(params["source"]):
+        raise bad_setting(
             f"The variable sysbox_deb is {ascii(params['source'])[:80]}; an absolute path or a URL is needed.",
             'write the path from the root on, such as `cai setup -e sysbox_deb="$HOME/sysbox.deb"`',
-            "precondition",
         )
 
 

@@ -7,9 +7,9 @@ Docker shows of it ("failed to pre-register with sysbox-fs").
 from __future__ import annotations
 
 import re
-import subprocess
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from ansible.module_utils.containai.process import output
+
 UNITS = ("sysbox-fs", "sysbox-mgr")
 SECCOMP = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, run `wsl --shutdown` in Windows, then `cai setup` again"
 APPARMOR = (
@@ -94,10 +94,4 @@ def hint_for(*texts, seccomp=lambda: SECCOMP):
 def journals(since):
     """Return what sysbox-fs and sysbox-mgr have said since then (seconds since 1970); "" where it cannot be read."""
     argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{int(since)}", *(f"--unit={unit}" for unit in UNITS)]
-    try:
-        said = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, env={"PATH": PATH, "LC_ALL": "C"}, check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return said.stdout
+    return output(argv, timeout=10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.containai_record import Record, read, replace
+from ansible.module_utils.containai.record import Record, read, replace
 
 SYSTEMD = "/etc/systemd/system"
 PROGRAMS = "/usr/local/libexec/containai"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from ansible.module_utils.containai import process
+from ansible.module_utils.containai.process import attempt, which
+
 REG = "/mnt/c/Windows/System32/reg.exe"
 POLICIES = r"HKLM\Software\Policies\WSL"
 FALLBACKS = ("virtioproxy", "consomme")
@@ -20,18 +20,13 @@ SET_NAT = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig,
 
 def output(argv):
     """Return what a program prints; empty if it is not there, fails, cannot be run (interop is off) or hangs."""
-    try:
-        answer = subprocess.run(
-            argv, env={**os.environ, "PATH": PATH}, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    answer = attempt(argv, env={**os.environ, "PATH": process.PATH}, timeout=10)
+    return answer.stdout if answer and answer.returncode == 0 else ""
 
 
 def networking_mode():
     """Return the mode that WSL is in, such as mirrored; empty where it cannot be told (an older WSL has no wslinfo)."""
-    if not shutil.which("wslinfo", path=PATH):
+    if not which("wslinfo"):
         return ""
     return "".join(char for char in output(["wslinfo", "--networking-mode"]).strip().lower() if char.isalnum())
 

@@ -48,7 +48,9 @@ def load_module(name: str) -> ModuleType:
 
 def utilities() -> list[ModuleType]:
     """Import all of the roles' module_utils."""
-    return [importlib.import_module(f"ansible.module_utils.{path.stem}") for path in ROLES.glob("*/module_utils/*.py")]
+    own = [path.stem for path in sorted(ROLES.glob("*/module_utils/*.py"))]
+    shared = [f"containai.{path.stem}" for path in sorted(ROLES.glob("common/module_utils/containai/[!_]*.py"))]
+    return [importlib.import_module(f"ansible.module_utils.{name}") for name in own + shared]
 
 
 class Answer(dict[str, Any]):
@@ -86,19 +88,19 @@ def run_module(module: ModuleType, /, *, check_mode: bool = False, **parameters:
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keep the record below the temporary folder, for every test: none may write to the machine's own."""
-    from ansible.module_utils import containai_apt, containai_lock, containai_record
+    from ansible.module_utils.containai import apt, lock, record
 
     folder = tmp_path / "state"
-    monkeypatch.setattr(containai_lock, "LOCK", str(tmp_path / "containai.lock"))
-    monkeypatch.setattr(containai_lock, "SYSTEMD", str(tmp_path))
-    monkeypatch.setattr(containai_apt, "LOCKS", ())
-    monkeypatch.setattr(containai_record, "STATE_DIR", str(folder))
+    monkeypatch.setattr(lock, "LOCK", str(tmp_path / "containai.lock"))
+    monkeypatch.setattr(lock, "SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(apt, "LOCKS", ())
+    monkeypatch.setattr(record, "STATE_DIR", str(folder))
     # A test of a callback loads Ansible's controller, by whose way a module's warning would be printed and not returned.
     monkeypatch.setattr("ansible.module_utils._internal.is_controller", False, raising=False)
     for variable in ("SUDO_USER", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
         monkeypatch.delenv(variable, raising=False)
     yield folder
-    containai_lock.remove()  # held by this process, which elsewhere is a module's and ends
+    lock.remove()  # held by this process, which elsewhere is a module's and ends
 
 
 @pytest.fixture
@@ -160,12 +162,10 @@ class Commands:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Make a folder of programs the only one there is: for the modules, who ask the system's folders, and for everybody else."""
+    """Make a folder of programs the only one there is: for the modules, which ask the system's folders, and for everybody else."""
     made = Commands(tmp_path / "bin")
     monkeypatch.setenv("PATH", made.path)
-    for module in [load_module(path.stem) for path in ROLES.glob("*/library/*.py")] + utilities():
-        if hasattr(module, "PATH"):
-            monkeypatch.setattr(module, "PATH", made.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", made.path)
     return made
 
 

@@ -17,9 +17,9 @@ from tests.unit.roles.conftest import REPOSITORY, ROLES, load_module
 
 NAMES = sorted(path.parent.name for path in ROLES.glob("*/tasks"))
 MODULES = sorted(path.stem for path in ROLES.glob("*/library/*.py"))
-SOURCES = sorted([*ROLES.glob("*/library/*.py"), *ROLES.glob("*/module_utils/*.py")])
+SOURCES = sorted([*ROLES.glob("*/library/*.py"), *ROLES.glob("*/module_utils/**/*.py")])
 FILES = sorted(path for path in ROLES.glob("*/tasks/*.yml"))
-RAISED = {"Failure", "Refusal", "Problem", "LimaError", "ProofError", "refuse", "fail"}
+RAISED = {"Failure", "bad_setting", "unsupported", "refuse", "fail"}
 FAILURES = {"unsupported", "precondition", "gate", "failed"}
 
 

@@ -49,7 +49,7 @@ def test_the_vms_own_role_installs_nothing_in_it() -> None:
 def test_no_code_stands_twice() -> None:
     seen: dict[tuple[str, ...], Path] = {}
     twice = []
-    for path in sorted(path for part in PARTS for path in ROLES.glob(f"*/{part}/*") if path.suffix != ".pyc"):
+    for path in sorted(path for part in PARTS for path in ROLES.glob(f"*/{part}/**/*") if path.suffix != ".pyc"):
         if not path.is_file():
             continue
         lines = [line.strip() for line in path.read_text().splitlines()]
@@ -60,13 +60,16 @@ def test_no_code_stands_twice() -> None:
     assert twice == []
 
 
-def test_an_example_brings_the_roles_whose_module_utils_it_needs() -> None:
-    """Ansible finds a role's module_utils from when the role is in the play."""
+def test_no_role_imports_the_code_of_another() -> None:
+    """What several roles need is in the role common, which each of them names as its dependency."""
+    owners = {path.stem: path.parts[-3] for path in ROLES.glob("*/module_utils/*.py")}
     for role in sorted(path.parent.name for path in ROLES.glob("*/library")):
-        owners = {path.stem: path.parts[-3] for path in ROLES.glob("*/module_utils/*.py")}
         sources = "".join(path.read_text() for path in (ROLES / role).glob("*/*.py"))
-        needed = {owners[name] for name in re.findall(r"\bcontainai_\w+", sources) if name in owners} - {role}
-        example = (ROLES / role / "README.md").read_text().split("```yaml")[1].split("```")[0]
-        named = set(re.findall(r"(?:name|role): (\w+)", example))
-        assert needed <= named, role
-        assert role in named
+        imported = {owners[name] for name in re.findall(r"\bcontainai_\w+", sources) if name in owners}
+        assert imported <= {role}, role
+        assert yaml.safe_load((ROLES / role / "meta/main.yml").read_text())["dependencies"] == [{"role": "common"}]
+
+
+def test_the_shared_code_imports_no_roles_code() -> None:
+    for path in (ROLES / "common").rglob("*.py"):
+        assert not re.search(r"\bcontainai_\w+ import|import containai_", path.read_text()), path.name

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_contexts
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 from tests.unit.roles.docker_context.contexts import (
@@ -172,7 +171,7 @@ def test_it_is_the_users_own(needs_root: None, home: Path, sockets: Path, monkey
     commands.add("docker", STAND_IN, python=everybodys)
     commands.log.touch()
     commands.log.chmod(0o666)
-    monkeypatch.setattr(containai_contexts, "PATH", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     own, nobody = sockets / "own", pwd.getpwnam("nobody")
     own.mkdir()
     os.chown(own, nobody.pw_uid, nobody.pw_gid)

@@ -180,7 +180,7 @@ def test_root_reads_and_writes_as_the_user(
     commands.link("rm", "tar")
     commands.log.touch()
     commands.log.chmod(0o666)
-    monkeypatch.setattr(containai_contexts, "PATH", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     own, nobody, secret = sockets / "own", pwd.getpwnam("nobody"), tmp_path / "secret"
     own.mkdir()
     secret.write_text("root's")

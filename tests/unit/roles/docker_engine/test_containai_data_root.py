@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import containai_data_root as places
 from ansible.module_utils import containai_settings as settings
-from ansible.module_utils.containai_settings import SettingError, check_places
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai_settings import check_places
 from ansible.module_utils.containai_storage import driver_problem, file_system
 
 PREFIX = "docker_engine_"
@@ -37,14 +38,14 @@ def test_a_place_of_others_is_refused() -> None:
         "/tmp",
         "/srv",
     ]:
-        with pytest.raises(SettingError, match=f"docker_engine_data_root is {path}, and /.* is in use by others"):
+        with pytest.raises(Failure, match=f"docker_engine_data_root is {path}, and /.* is in use by others"):
             check_places({"data_root": path}, PREFIX)
         assert not places.is_ours(path)
 
 
 def test_a_link_to_a_place_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/var/lib/docker")
-    with pytest.raises(SettingError, match="/var/lib/docker is in use"):
+    with pytest.raises(Failure, match="/var/lib/docker is in use"):
         check_places({"data_root": str(tmp_path / "link")}, PREFIX)
 
 
@@ -65,7 +66,7 @@ def test_a_folder_with_files_of_others_is_refused(tmp_path: Path, unit: Path) ->
     (data / "lost+found").mkdir(parents=True)
     check_places({"data_root": str(data)}, PREFIX)
     (data / "photos").mkdir()
-    with pytest.raises(SettingError, match="files are that are not the engine's"):
+    with pytest.raises(Failure, match="files are that are not the engine's"):
         check_places({"data_root": str(data)}, PREFIX)
     unit.write_text(f"dockerd \\\n  --data-root {data} --x\n")  # set up by a version that did not ask
     check_places({"data_root": str(data)}, PREFIX)
@@ -74,7 +75,7 @@ def test_a_folder_with_files_of_others_is_refused(tmp_path: Path, unit: Path) ->
 
 def test_a_file_is_no_folder(tmp_path: Path, unit: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingError, match="not a folder"):
+    with pytest.raises(Failure, match="not a folder"):
         check_places({"data_root": str(tmp_path / "file")}, PREFIX)
 
 
@@ -87,13 +88,13 @@ def test_a_marked_folder_is_ours(tmp_path: Path, unit: Path) -> None:
 
 def test_another_engines_socket_is_refused() -> None:
     for path in ["/run/docker.sock", "/var/run/docker.sock", "/run/containerd/containerd.sock"]:
-        with pytest.raises(SettingError, match=f"docker_engine_socket is {path}, which is another engine's"):
+        with pytest.raises(Failure, match=f"docker_engine_socket is {path}, which is another engine's"):
             check_places({"socket": path}, PREFIX)
 
 
 def test_a_link_to_another_engines_socket_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sock").symlink_to("/run/docker.sock")
-    with pytest.raises(SettingError, match="another engine's"):
+    with pytest.raises(Failure, match="another engine's"):
         check_places({"socket": str(tmp_path / "sock")}, PREFIX)
 
 
@@ -102,9 +103,9 @@ def test_our_own_socket_is_not_refused() -> None:
 
 
 def test_a_socket_that_the_kernel_or_dockerd_cannot_make_is_refused() -> None:
-    with pytest.raises(SettingError, match="of 124 bytes; at most 107"):
+    with pytest.raises(Failure, match="of 124 bytes; at most 107"):
         check_places({"socket": "/run/" + "x" * 119}, PREFIX)
-    with pytest.raises(SettingError, match="whose folder is not there"):
+    with pytest.raises(Failure, match="whose folder is not there"):
         check_places({"socket": "/run/no-such-folder/docker.sock"}, PREFIX)
 
 
@@ -113,7 +114,7 @@ def test_a_file_system_that_holds_no_layers_is_refused(
     tmp_path: Path, unit: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(settings, "file_system", lambda path: kind)
-    with pytest.raises(SettingError, match=f"which is on {kind}; a folder on ext4, xfs or btrfs"):
+    with pytest.raises(Failure, match=f"which is on {kind}; a folder on ext4, xfs or btrfs"):
         check_places({"data_root": str(tmp_path / "engine")}, PREFIX)
     for good in ("ext4", "xfs", "btrfs", "zfs", "tmpfs", ""):
         monkeypatch.setattr(settings, "file_system", lambda path, good=good: good)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import containai_link as link
-from ansible.module_utils.containai_engine_settings import Refusal, link_of
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai_engine_settings import link_of
 
 from tests.unit.roles.conftest import Commands
 
@@ -58,10 +59,10 @@ def test_a_free_network_is_chosen(name: str) -> None:
             "engine": "10.213.77.2",
         }
     else:
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(Failure) as refusal:
             link_of(FIRST, routes, links)
         assert f"`cai setup -e docker_engine_link_subnet={SECOND}`" in refusal.value.hint
-        assert refusal.value.failure == "precondition"
+        assert refusal.value.kind == "precondition"
 
 
 def test_a_link_that_was_moved_stays_where_it_is() -> None:
@@ -72,11 +73,11 @@ def test_a_link_that_was_moved_stays_where_it_is() -> None:
 
 def test_where_every_candidate_is_taken_a_free_network_is_named() -> None:
     links = [device(f"eth{n}", f"{ipaddress.IPv4Network(net)[1]}/16") for n, net in enumerate(link.CANDIDATES)]
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Failure) as refusal:
         link_of("", [], links)
     named = refusal.value.hint.split("docker_engine_link_subnet=")[1].split("`")[0]
     assert link_of(named, [], links)["subnet"] == named
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Failure) as refusal:
         link_of("", [], [device("eth0", "10.0.0.1/0")])
     assert "NETWORK/30" in refusal.value.hint
 
@@ -88,7 +89,7 @@ def test_a_wide_link_takes_no_time() -> None:
 
 
 def test_the_host_is_asked_for_data(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "PATH", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     commands.add(
         "ip", 'case $3 in route) echo \'[{"dst":"default"}]\';; *) echo "Cannot open netlink socket" >&2; exit 1;; esac'
     )
@@ -115,5 +116,5 @@ def test_without_ip_the_kernels_own_table_is_read(commands: Commands, monkeypatc
         ("10.213.76.0/22", "wg0", False),
         ("10.0.0.0/8", "eth1", True),
     ]
-    monkeypatch.setattr(link, "PATH", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     assert link.choose(*link.look()) is not None

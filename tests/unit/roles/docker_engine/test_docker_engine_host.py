@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.roles.conftest import SEARCH, Commands, load_module, run_module, utilities
 
-containai_platform = next(module for module in utilities() if module.__name__.endswith("containai_platform"))
+platform = next(module for module in utilities() if module.__name__.endswith("platform"))
 
 WSL2 = "Linux version 6.6.87.2-microsoft-standard-WSL2 (root@x) (gcc 13) #1 SMP"
 WSL1 = "Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com) #1237-Microsoft"
@@ -57,10 +57,10 @@ def module() -> ModuleType:
 @pytest.fixture
 def machine(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path / "root")
-    monkeypatch.setattr(module, "PATHS", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     monkeypatch.setattr(module, "read_text", made.read)
-    monkeypatch.setattr(containai_platform, "read_text", made.read)
-    monkeypatch.setattr(containai_platform.wsl_signs, "__defaults__", (str(made.root),))
+    monkeypatch.setattr(platform, "read_text", made.read)
+    monkeypatch.setattr(platform.wsl_signs, "__defaults__", (str(made.root),))
     monkeypatch.setattr(module.containai_link, "look", lambda: (made.routes, made.links))
     for function in (module.check_surroundings, module.check_docker):
         monkeypatch.setattr(function, "__defaults__", (str(made.root),))

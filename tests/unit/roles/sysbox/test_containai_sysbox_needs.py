@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import containai_sysbox_needs as needs
-from ansible.module_utils.containai_sysbox_deb import Failure
+from ansible.module_utils.containai.errors import Failure
 
 MOUNTINFO = """22 1 0:20 / / rw - {root} /dev/root rw
 30 22 0:21 / /var/lib/sysbox-other rw - overlay overlay rw
@@ -39,7 +39,7 @@ def test_a_file_system_that_sysbox_refuses(root: Path, kind: str) -> None:
     (root / "proc/self/mountinfo").write_text(MOUNTINFO.format(root=kind))
     with pytest.raises(Failure, match=r"is on \w+fs, which Sysbox refuses") as stopped:
         needs.check_needs({"version": "0.7.1"})
-    assert stopped.value.failure == "precondition"
+    assert stopped.value.kind == "precondition"
     (root / "proc/self/mountinfo").write_text(
         MOUNTINFO.format(root=kind) + "31 22 8:1 / /var/lib/sysbox rw - ext4 /dev/sda rw\n"
     )
@@ -61,7 +61,7 @@ def test_a_kernel_that_lacks_something(root: Path, said: str, gone: str | tuple[
         (root / gone[0]).write_text(gone[1])
     with pytest.raises(Failure, match=f"has no {said}") as stopped:
         needs.check_needs({"version": "0.7.1"})
-    assert stopped.value.failure == "precondition"
+    assert stopped.value.kind == "precondition"
     assert "`" in stopped.value.hint
 
 

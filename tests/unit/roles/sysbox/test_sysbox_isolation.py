@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils import containai_sysbox_symptoms as symptoms
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -62,7 +61,7 @@ class Docker:
 @pytest.fixture
 def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("sysbox_isolation")
-    monkeypatch.setattr(loaded, "PATH", f"{commands.path}:/usr/bin:/bin")
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", f"{commands.path}:/usr/bin:/bin")
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:1")
     monkeypatch.setenv("DOCKER_CONTEXT", "somebody-elses")
     return loaded
@@ -104,7 +103,7 @@ def test_the_cause_in_sysbox_fss_journal_wins_over_dockers_words(
 ) -> None:
     docker.prints("sysbox-runc", "error: failed to pre-register with sysbox-fs: rpc error: code = DeadlineExceeded")
     commands.add("journalctl", "echo 'mount helper error: fusermount3: mount failed: Permission denied'")
-    monkeypatch.setattr(symptoms, "PATH", f"{commands.path}:/usr/bin:/bin")
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", f"{commands.path}:/usr/bin:/bin")
     answer = run_module(module, socket=docker.socket)
     assert "DeadlineExceeded" in answer["msg"]
     assert "/etc/apparmor.d/local/fusermount3" in answer["hint"]
@@ -178,7 +177,7 @@ def test_a_container_that_hangs_is_given_up(
 
 def test_no_docker_cli(module: ModuleType, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     (docker.commands.folder / "docker").unlink()
-    monkeypatch.setattr(module, "PATH", docker.commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", docker.commands.path)
     if Path("/usr/bin/docker.containai").exists():
         pytest.skip("this machine has a docker CLI that was set aside")
     answer = run_module(module, socket=docker.socket)
@@ -208,7 +207,7 @@ def test_the_health_report_names_the_containers_that_are_not_under_sysbox(module
 
 def test_the_image_runs(module: ModuleType, needs_root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its program and libraries are enough: cat works with that folder as its root."""
-    monkeypatch.setattr(module, "PATH", "/usr/bin:/bin")
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", "/usr/bin:/bin")
     with tarfile.open(fileobj=io.BytesIO(module.image())) as tar:
         tar.extractall(tmp_path / "root", filter="fully_trusted")
     (tmp_path / "root" / "etc" / "greeting").write_text("hello\n")

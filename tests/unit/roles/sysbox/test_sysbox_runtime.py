@@ -20,7 +20,7 @@ ANSWERS = "[ \"$1 $2\" = '--validate --config-file' ] || exit 2\n"
 @pytest.fixture
 def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("sysbox_runtime")
-    monkeypatch.setattr(loaded, "PATH", commands.path)
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
     return loaded
 
 

@@ -27,7 +27,7 @@ def test_a_published_port_that_closes_is_a_change(module: ModuleType, host: Host
 def test_a_rule_that_was_flushed_is_a_change_although_somebody_still_listens(
     module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATH", str(host.commands.folder))
+    monkeypatch.setattr("ansible.module_utils.containai.process.PATH", str(host.commands.folder))
     rule = "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 53535 -j DNAT --to-destination 172.17.0.2:80"
     host.commands.add("iptables", f"echo '-N DOCKER'; echo '{rule}'")
     ports = [{"PublicPort": 53535, "Type": "tcp"}]

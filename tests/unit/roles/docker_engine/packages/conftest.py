@@ -21,7 +21,6 @@ GPG = shutil.which("gpg", path=SEARCH)
 def module(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module on a host that is all in tmp_path."""
     loaded = load_module("docker_engine_packages")
-    monkeypatch.setattr(loaded, "PATH", commands.path)
     monkeypatch.setattr(containai_apt_sources, "APT", str(tmp_path))
     monkeypatch.setattr(containai_docker_repository, "KEYRING", str(tmp_path / "keyrings" / "containai-docker.gpg"))
     monkeypatch.setattr(

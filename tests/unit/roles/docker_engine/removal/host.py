@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ansible.module_utils.containai.record import Record
 from ansible.module_utils.containai_data_root import MARKER
-from ansible.module_utils.containai_record import Record
 
 from tests.unit.roles.conftest import Commands, run_module
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_apt, containai_masks
-from ansible.module_utils.containai_record import Record
+from ansible.module_utils import containai_masks
+from ansible.module_utils.containai import apt
+from ansible.module_utils.containai.record import Record
 
 from tests.unit.roles.docker_engine.removal.host import Host, note, remove
 
@@ -81,12 +82,12 @@ def test_the_apt_of_a_killed_run_is_waited_for(module: ModuleType, host: Host, m
         host.needs = {}
         host.plan()
 
-    monkeypatch.setattr(containai_apt, "quiet", until_it_has_removed_sysbox)
+    monkeypatch.setattr(apt, "quiet", until_it_has_removed_sysbox)
     assert ("remove", "packages: fuse3") in remove(module, host, apt_wait=7).actions
     assert waited == [7]
 
 
 def test_a_plan_waits_for_nobody(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     note(packages=["fuse3"])
-    monkeypatch.setattr(containai_apt, "quiet", lambda _seconds: pytest.fail("it waits"))
+    monkeypatch.setattr(apt, "quiet", lambda _seconds: pytest.fail("it waits"))
     assert ("remove", "packages: fuse3") in remove(module, host, check_mode=True).actions

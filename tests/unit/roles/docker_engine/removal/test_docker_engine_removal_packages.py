@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_apt
+from ansible.module_utils.containai import apt
 from ansible.module_utils.containai_brought import SHELTERED
 
 from tests.unit.roles.docker_engine.removal.host import Host, made, note, remove
@@ -146,7 +146,7 @@ def test_apts_refusal_keeps_the_record(module: ModuleType, host: Host, state: Pa
 def test_whoever_holds_apts_lock_is_named(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     note(packages=["docker.io"])
     host.plan(code=100)
-    monkeypatch.setattr(containai_apt, "holder", lambda: ", process 4711 (unattended-upgr) holds its lock")
+    monkeypatch.setattr(apt, "holder", lambda: ", process 4711 (unattended-upgr) holds its lock")
     answer = remove(module, host, apt_wait=0)
     assert "apt could not remove docker.io, process 4711 (unattended-upgr) holds its lock:" in answer["msg"]
     assert "`ps -fp 4711`" in answer["hint"]

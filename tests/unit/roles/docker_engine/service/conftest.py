@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_engine_state
 
 from tests.unit.roles.conftest import Commands, load_module
 from tests.unit.roles.docker_engine.service.systemd import Service
@@ -17,7 +16,6 @@ from tests.unit.roles.docker_engine.service.systemd import Service
 @pytest.fixture
 def module(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("docker_engine_service")
-    monkeypatch.setattr(containai_engine_state, "PATH", commands.path)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     commands.add(
         "journalctl", "printf 'dockerd: \\033[31mfailed to start daemon\\033[0m\\nproxy http://me:geheim@proxy:3128\\n'"

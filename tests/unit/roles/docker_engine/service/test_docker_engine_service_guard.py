@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_engine_health, containai_running
+from ansible.module_utils import containai_engine_health
+from ansible.module_utils.containai import running
 
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.docker_engine.service.systemd import UNIT, Service
@@ -19,9 +20,9 @@ AGENT = [{"Id": "1", "Names": ["/agent"]}]
 
 @pytest.fixture(autouse=True)
 def quick(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containai_running, "LIMIT", 0.2)
+    monkeypatch.setattr(running, "LIMIT", 0.2)
     monkeypatch.setattr(containai_engine_health, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(containai_running, "shims", list)
+    monkeypatch.setattr(running, "shims", list)
     monkeypatch.setattr(module, "shims", list)
 
 
@@ -58,7 +59,7 @@ def test_it_is_restarted_where_that_is_allowed(
 def test_an_engine_whose_socket_is_gone_is_known_by_its_shims(
     module: ModuleType, service: Service, sockets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containai_running, "shims", lambda: [{"id": "1", "name": "agent", "shim": True}])
+    monkeypatch.setattr(running, "shims", lambda: [{"id": "1", "name": "agent", "shim": True}])
     answer = run_module(module, **{**service.parameters, "socket": str(sockets / "none")})
     assert answer["failure"] == "precondition"
     assert service.changes() == []

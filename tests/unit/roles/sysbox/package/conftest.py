@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_running
 from ansible.module_utils import containai_sysbox_containers as containers
 from ansible.module_utils import containai_sysbox_deb as deb
 from ansible.module_utils import containai_sysbox_host as sysbox_host
 from ansible.module_utils import containai_sysbox_rules as rules
 from ansible.module_utils import containai_sysbox_units as units
+from ansible.module_utils.containai import running
 
 from tests.unit.roles.conftest import Commands, load_module
 from tests.unit.roles.sysbox.package.host import Host, package
@@ -23,8 +23,6 @@ from tests.unit.roles.sysbox.package.host import Host, package
 @pytest.fixture
 def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loaded = load_module("sysbox_package")
-    for one in (sysbox_host, deb, containers):
-        monkeypatch.setattr(one, "PATH", commands.path)
     monkeypatch.setattr(loaded, "DOWNLOADS", str(tmp_path / "state/downloads"))
     monkeypatch.setattr(units, "SYSTEMD", str(tmp_path / "units"))
     monkeypatch.setattr(units, "PROGRAMS", str(tmp_path / "programs"))
@@ -32,7 +30,7 @@ def module(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(containers, "FILES", str(tmp_path / "sysboxfs"))
     monkeypatch.setattr(containers, "MOUNTS", str(tmp_path / "mountinfo"))
     (tmp_path / "mountinfo").touch()
-    monkeypatch.setattr(containai_running, "CONTAINERD", str(tmp_path / "containerd.sock"))  # no shim of this machine's
+    monkeypatch.setattr(running, "CONTAINERD", str(tmp_path / "containerd.sock"))  # no shim of this machine's
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(deb, "DOCKER_SETTINGS", str(tmp_path / "etc-docker"))
     monkeypatch.setattr(deb, "SCRATCH", str(tmp_path / "run"))

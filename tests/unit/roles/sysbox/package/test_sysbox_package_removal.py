@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_apt
 from ansible.module_utils import containai_sysbox_rules as rules
-from ansible.module_utils.containai_record import Record
+from ansible.module_utils.containai import apt
+from ansible.module_utils.containai.record import Record
 
 from tests.unit.roles.conftest import run_module
 from tests.unit.roles.sysbox.package.host import LIVE, Host
@@ -113,7 +113,7 @@ def test_one_that_a_killed_setups_apt_is_installing_yet_goes(
         waited.append(seconds)
         host.has("0.7.1")
 
-    monkeypatch.setattr(containai_apt, "quiet", until_apt_is_done)
+    monkeypatch.setattr(apt, "quiet", until_apt_is_done)
     assert not run_module(module, check_mode=True, state="absent", **parameters)["changed"]
     assert run_module(module, state="absent", **parameters).actions == [("remove", "Sysbox 0.7.1")]
     assert waited == [300]

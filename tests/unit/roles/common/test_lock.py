@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils import containai_lock as lock
+from ansible.module_utils.containai import lock
 
 from tests.unit.roles.conftest import ROLES
 
 HOLDER = """
 import sys, time, types
-sys.path.insert(0, sys.argv[1])
-import containai_lock as lock
+sys.path.append(sys.argv[1])
+import lock
 lock.LOCK, lock.SYSTEMD = sys.argv[2], '/'
 lock.hold(types.SimpleNamespace(check_mode=False, params={}))
 print("held", flush=True)
@@ -87,7 +87,7 @@ def test_a_run_that_is_gone_or_none_holds_nothing(needs_root: None, other: str):
 @pytest.fixture
 def holder(needs_root: None) -> Any:
     """Another process that holds the lock."""
-    code = [sys.executable, "-c", HOLDER, str(ROLES / "docker_engine/module_utils"), lock.LOCK]
+    code = [sys.executable, "-c", HOLDER, str(ROLES / "common/module_utils/containai"), lock.LOCK]
     with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"

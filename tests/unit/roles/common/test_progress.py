@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_progress as progress
+from ansible.module_utils.containai import progress
 
 # As apt writes it: to the descriptor of its option, several kinds of lines, and an end without a newline. It waits to be looked at.
 APT = """

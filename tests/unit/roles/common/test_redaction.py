@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.containai_secrets import mask
+from ansible.module_utils.containai.redaction import mask
 
 ADDRESSES = [
     ("http://me:pw@proxy:3128", "http://***@proxy:3128"),

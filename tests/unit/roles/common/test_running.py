@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_running
-from ansible.module_utils.containai_running import (
+from ansible.module_utils.containai import running as guard
+from ansible.module_utils.containai.running import (
     CONTAINERD,
     RESTART,
     Unknown,
@@ -27,7 +27,7 @@ AGENT = {"Id": "a" * 64, "Names": ["/agent"]}
 @pytest.fixture(autouse=True)
 def no_shims(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine that the tests run on may have an engine."""
-    monkeypatch.setattr(containai_running, "shims", list)
+    monkeypatch.setattr(guard, "shims", list)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_an_engine_that_is_gone_is_known_by_its_shims(
     process(tmp_path, 13)
     found = shims(str(tmp_path))
     assert [container["id"] for container in found] == ["a" * 64]
-    monkeypatch.setattr(containai_running, "shims", lambda: found)
+    monkeypatch.setattr(guard, "shims", lambda: found)
     assert running(str(sockets / "none")) == found
     assert running(str(sockets / "none"), ours=False) == []
     assert running_under(str(sockets / "none"), "sysbox-runc", ours=True) == ["a" * 12]
@@ -105,9 +105,9 @@ def test_an_engine_that_sleeps_is_not_asked(
     engine: Any, monkeypatch: pytest.MonkeyPatch, service: str, sleeping: bool
 ) -> None:
     there = engine({"/containers/json": [AGENT]})
-    monkeypatch.setattr(containai_running, "DOCKER_SOCKET", there.path)
+    monkeypatch.setattr(guard, "DOCKER_SOCKET", there.path)
     monkeypatch.setattr(
-        containai_running, "unit_state", lambda unit: {"ActiveState": "active" if unit == "docker.socket" else service}
+        guard, "unit_state", lambda unit: {"ActiveState": "active" if unit == "docker.socket" else service}
     )
     assert asleep(there.path) is sleeping
     assert bool(running(there.path, ours=False)) is not sleeping

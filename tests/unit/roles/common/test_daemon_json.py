@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from ansible.module_utils import containai_daemon_json as daemon_json
+from ansible.module_utils.containai import daemon_json
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ import json
 import re
 from json.decoder import scanstring
 
-from ansible.module_utils.containai_settings import on_ipv6_loopback
+from ansible.module_utils.containai.validation import on_ipv6_loopback
 
 BOM = b"\xef\xbb\xbf"
 SPACE = re.compile(r"[ \t\r\n]*")

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from ansible.module_utils.containai.errors import bad_setting
+
 MODES = ("open", "no-private", "list")
 METADATA = ipaddress.IPv4Network("169.254.169.254/32")
 # What no-private blocks; the program `network` has the same list.
@@ -18,21 +20,11 @@ PRIVATE = tuple(
 PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 KEYS = ("network", "ports", "protocol")
 MOST_PORTS = 15  # in one rule of the kernel
-
-
-class EgressError(ValueError):
-    """The setting cannot be used: what it is, and what to write instead."""
-
-    def __init__(self, message, hint):
-        super().__init__(message)
-        self.hint = hint
-
-
 EXAMPLE = """write for instance `cai setup -e 'docker_engine_egress_allow=[{"network": "10.1.0.0/16", "ports": ["443"]}]'`"""
 
 
 def network_of(text):
-    """Return the IPv4Network that a text names; raises EgressError."""
+    """Return the IPv4Network that a text names; refuses what it is not."""
     try:
         return ipaddress.IPv4Network(text)
     except ValueError:
@@ -41,25 +33,25 @@ def network_of(text):
     try:
         given = ipaddress.ip_interface(text)
     except ValueError:
-        raise EgressError(
+        raise bad_setting(
             f"The variable docker_engine_egress_allow names {shown}; an IPv4 network is needed: the addresses behind a name change, and a firewall sees addresses only.",
-            "name the network, or allow a filtering proxy and let that decide by names (docs/how-it-works.md shows one)",
+            "name the network in `docker_engine_egress_allow`, or allow a filtering proxy and let that decide by names (docs/how-it-works.md shows one)",
         ) from None
     if given.version == 6:
-        raise EgressError(f"The variable docker_engine_egress_allow names {shown}; containers have no IPv6, an IPv4 network is needed.", EXAMPLE)
-    raise EgressError(f"The variable docker_engine_egress_allow names {shown}, an address within a network.", f"write `{given.network}`, or `{given.ip}/32`")
+        raise bad_setting(f"The variable docker_engine_egress_allow names {shown}; containers have no IPv6, an IPv4 network is needed.", EXAMPLE)
+    raise bad_setting(f"The variable docker_engine_egress_allow names {shown}, an address within a network.", f"write `{given.network}`, or `{given.ip}/32`")
 
 
 def ports_of(values):
     """Return the ports as iptables writes them: 443, 8000:8100."""
     if not isinstance(values, list) or not values or len(values) > MOST_PORTS:
-        raise EgressError(f"The variable docker_engine_egress_allow has the ports {ascii(values)[:80]}; a list of 1 to {MOST_PORTS} is needed.", EXAMPLE)
+        raise bad_setting(f"The variable docker_engine_egress_allow has the ports {ascii(values)[:80]}; a list of 1 to {MOST_PORTS} is needed.", EXAMPLE)
     found = []
     for value in values:
         match = PORTS.fullmatch(str(value)) if not isinstance(value, bool) else None
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= 65535:
-            raise EgressError(
+            raise bad_setting(
                 f"The variable docker_engine_egress_allow has the port {ascii(value)[:40]}; 1 to 65535, or a range such as 8000-8100, is needed.", EXAMPLE
             )
         found.append(str(first) if first == last else f"{first}:{last}")
@@ -70,20 +62,20 @@ def entry_of(item):
     """Return one entry as {network, protocol, ports}, in full."""
     item = {key: value for key, value in item.items() if value is not None}
     if "network" not in item or set(item) - set(KEYS):
-        raise EgressError(
+        raise bad_setting(
             f"The variable docker_engine_egress_allow holds {ascii(item)[:80]}; a network, with ports and protocol if wanted, is needed.", EXAMPLE
         )
     protocol = item.get("protocol", "tcp" if "ports" in item else "all")
     known = ("tcp", "udp") if "ports" in item else ("tcp", "udp", "icmp", "all")
     if protocol not in known:
-        raise EgressError(f"The variable docker_engine_egress_allow has the protocol {ascii(protocol)[:40]}; needed is one of: {', '.join(known)}.", EXAMPLE)
+        raise bad_setting(f"The variable docker_engine_egress_allow has the protocol {ascii(protocol)[:40]}; needed is one of: {', '.join(known)}.", EXAMPLE)
     return {"network": str(network_of(item["network"])), "protocol": protocol, "ports": ports_of(item["ports"]) if "ports" in item else []}
 
 
 def policy_of(mode, allow, proxies):
-    """Return {mode, allow} as the program `network` reads it; raises EgressError for what cannot be, or would cut dockerd off from its own proxy."""
+    """Return {mode, allow} as the program `network` reads it; refuses what it is not for what cannot be, or would cut dockerd off from its own proxy."""
     if mode not in MODES:
-        raise EgressError(
+        raise bad_setting(
             f"The variable docker_engine_egress is {ascii(mode)[:40]}; needed is one of: {', '.join(MODES)}.",
             "write `cai setup -e docker_engine_egress=no-private`",
         )
@@ -94,9 +86,9 @@ def policy_of(mode, allow, proxies):
 
 
 def check_vm(mode, allow):
-    """Raise EgressError for a VM, in which no rules are made: nobody shall take its containers for kept in."""
+    """Refuse egress rules for a VM, in which no rules are made: nobody shall take its containers for kept in."""
     if mode != "open" or allow:
-        raise EgressError(
+        raise bad_setting(
             "The variable docker_engine_egress is for WSL2 and Linux; in the VM on macOS containers may connect everywhere.",
             "leave it out: `cai setup -e docker_engine_egress=open` (docs/macos.md says what the VM reaches of this Mac)",
         )
@@ -111,7 +103,7 @@ def check_proxy(policy, name, address):
     except ValueError:  # a name, or IPv6
         return
     if not host.is_loopback and blocks(policy, host, port):
-        raise EgressError(
+        raise bad_setting(
             f"The variable docker_engine_egress is {policy['mode']}, which blocks docker_engine_proxy.{name} ({host}:{port}).",
             f"""allow it: `cai setup -e 'docker_engine_egress_allow=[{{"network": "{host}/32", "ports": ["{port}"]}}]'`""",
         )

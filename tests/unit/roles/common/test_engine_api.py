@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.containai_engine_api import ask, stop_container
+from ansible.module_utils.containai.engine_api import ask, stop_container
 
 
 def test_an_answer_is_returned(engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,11 @@ HOLD = "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.lockf(file, fcnt
 @pytest.fixture
 def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     load_module("docker_engine_packages")  # makes the utilities known under Ansible's name
-    from ansible.module_utils import containai_apt
+    from ansible.module_utils.containai import apt
 
     (tmp_path / "lock-frontend").touch()
-    monkeypatch.setattr(containai_apt, "LOCKS", (str(tmp_path / "lock-frontend"), str(tmp_path / "none")))
-    return containai_apt
+    monkeypatch.setattr(apt, "LOCKS", (str(tmp_path / "lock-frontend"), str(tmp_path / "none")))
+    return apt
 
 
 def test_the_holder_is_named_by_process_and_program(apt: ModuleType) -> None:

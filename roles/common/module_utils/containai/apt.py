@@ -8,9 +8,18 @@ import os
 import re
 import time
 
+from ansible.module_utils.containai import process
+
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock")
 # What apt says of a repository, and OpenSSL and GnuTLS of a certificate, whose time is not the host's. WSL2's clock stands still while Windows sleeps.
 OUT_OF_TIME = re.compile(r"not (yet valid|valid yet)|(has|is) expired|expired certificate", re.IGNORECASE)
+
+
+def run(argv, **more):
+    """Run apt-get or dpkg, which ask nothing then, through the proxies of this process."""
+    unattended = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "HOME": "/root"}
+    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    return process.run(argv, environment={**unattended, **proxies}, **more)
 
 
 def holder(locks="/proc/locks"):

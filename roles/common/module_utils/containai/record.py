@@ -15,11 +15,11 @@ import json
 import os
 import pwd
 import stat
-import subprocess
 import tempfile
 
+from ansible.module_utils.containai.process import run
+
 STATE_DIR = "/var/lib/containai"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What Docker, containerd and Sysbox leave behind beside their packages' files; taken away with them where it was not there before.
 FOLDERS = (
     "/etc/docker/key.json", "/etc/docker", "/etc/containerd", "/etc/cni/net.d", "/etc/cni", "/var/lib/docker", "/var/lib/containerd", "/opt/containerd",
@@ -110,7 +110,7 @@ def sync_folder(folder):
 def inventory():
     """What packages can bring: the packages, groups and users of the host."""
     query = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"]
-    listing = subprocess.run(query, capture_output=True, text=True, env={"PATH": PATH, "LC_ALL": "C"}, check=False).stdout
+    listing = run(query).stdout
     return {
         # Half-installed ones too: an apt that was cut off leaves them. "rc" and "un" are gone.
         "packages": [line[3:].strip() for line in listing.splitlines() if line[1:2] not in ("n", "c", "")],

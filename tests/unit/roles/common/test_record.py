@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import containai_record as record
+from ansible.module_utils.containai import record
 
 
 def names(folder: Path) -> list[str]:

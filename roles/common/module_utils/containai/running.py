@@ -9,8 +9,9 @@ from __future__ import annotations
 import glob
 import os
 
-from ansible.module_utils.containai_engine_api import NoAnswer, answer
-from ansible.module_utils.containai_engine_state import unit_state
+from ansible.module_utils.containai.engine_api import NoAnswer, answer
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai.systemd import unit_state
 
 LIMIT = 20
 RESTART = "`cai setup -e docker_engine_restart_containers=true`"
@@ -18,21 +19,15 @@ CONTAINERD = "/run/docker-containai/containerd/containerd.sock"
 DOCKER_SOCKET = "/run/docker.sock"
 
 
-class Unknown(Exception):
-    """The engine did not say what runs in it: what was found, and what to do. Neither "nothing runs" nor "it is dead"."""
-
-    failure = "failed"
+class Unknown(Failure):
+    """The engine did not say what runs in it. Neither "nothing runs" nor "it is dead"."""
 
     def __init__(self, path, seconds=None):
-        self.message = f"The engine at {path} is there and does not answer within {LIMIT if seconds is None else seconds} seconds."
-        self.message += " What runs in it is unknown, so it was neither stopped nor restarted."
-        self.hint = "wait until the engine answers (`journalctl -u containai-docker -u docker` shows what it does), then try again"
-        super().__init__(self.message)
-
-    @property
-    def told(self):
-        """The arguments of a module's fail_json."""
-        return {"msg": self.message, "hint": self.hint, "failure": self.failure}
+        super().__init__(
+            f"The engine at {path} is there and does not answer within {LIMIT if seconds is None else seconds} seconds."
+            " What runs in it is unknown, so it was neither stopped nor restarted.",
+            "wait until the engine answers (`journalctl -u containai-docker -u docker` shows what it does), then try again",
+        )
 
 
 def running(path, ours=True, seconds=None):

@@ -6,8 +6,9 @@ import ipaddress
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_egress as egress
-from ansible.module_utils.containai_engine_settings import Refusal, egress_of
+from ansible.module_utils.containai import egress
+from ansible.module_utils.containai.errors import Failure
+from ansible.module_utils.containai_engine_settings import egress_of
 
 from tests.unit.roles.docker_engine.network.programs import load
 
@@ -53,21 +54,21 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_is_refused_with_what_to_write(name: str) -> None:
     given, found, hint = BAD[name]
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Failure) as refusal:
         egress_of("list", [given], {}, dedicated=True)
     assert found in refusal.value.message
     assert hint in refusal.value.hint
-    assert refusal.value.failure == "precondition"
+    assert refusal.value.kind == "precondition"
 
 
 def test_a_mode_that_is_none_is_refused() -> None:
-    with pytest.raises(Refusal, match="'closed'; needed is one of: open, no-private, list"):
+    with pytest.raises(Failure, match="'closed'; needed is one of: open, no-private, list"):
         egress_of("closed", [], {}, dedicated=True)
 
 
 @pytest.mark.parametrize("allow", [[], [{"network": "10.0.0.0/8"}]])
 def test_a_vm_that_cannot_is_told_so_instead_of_left_open(allow: list[dict[str, Any]]) -> None:
-    with pytest.raises(Refusal, match="WSL2 and Linux"):
+    with pytest.raises(Failure, match="WSL2 and Linux"):
         egress_of("open" if allow else "no-private", allow, {}, dedicated=False)
     assert egress_of("open", [], {}, dedicated=False) == {"mode": "open", "allow": []}
 
@@ -91,7 +92,7 @@ def test_a_proxy_that_would_be_blocked_is_refused(name: str) -> None:
     if not refused:
         egress_of(mode, allow, {"HTTPS_PROXY": address, "NO_PROXY": "10.0.0.0/8"}, dedicated=True)
         return
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Failure) as refusal:
         egress_of(mode, allow, {"HTTPS_PROXY": address}, dedicated=True)
     assert "blocks docker_engine_proxy.HTTPS_PROXY" in refusal.value.message
     assert "pw" not in refusal.value.message + refusal.value.hint

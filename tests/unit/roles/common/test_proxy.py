@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils import containai_docker_repository as repository
-from ansible.module_utils import containai_proxy as proxy
 from ansible.module_utils import containai_sysbox_units
+from ansible.module_utils.containai import proxy
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -62,7 +62,7 @@ def test_the_key_and_apt_go_through_the_proxy(commands: Commands) -> None:
         repository.fetch_key("http://mirror.invalid/gpg", "A" * 40)
     assert "sesame" not in str(failure.value)
     commands.add("apt-get", 'printf "%s" "$http_proxy"')
-    assert module.apt({"apt_wait": 1, "progress": ""}, "update").stdout == f"http://me:sesame@{CLOSED}"
+    assert module.apt_get({"apt_wait": 1, "progress": ""}, "update").stdout == f"http://me:sesame@{CLOSED}"
 
 
 @pytest.mark.parametrize("no_proxy", ["", "a", "mirror.invalid"])
