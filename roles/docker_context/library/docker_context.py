@@ -10,7 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai.errors import Failure, bad_setting
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.record import Record
-from ansible.module_utils.containai_context_record import give_back, note
+from ansible.module_utils.containai_context_record import give_back, note, noted
 from ansible.module_utils.containai_contexts import Contexts, refuse_active, show
 
 DOCUMENTATION = r"""
@@ -27,7 +27,7 @@ options:
   description: {type: str, default: '', description: Shown by C(docker context ls).}
   user: {type: str, default: '', description: Whose context. Empty means the connecting user. The CLI runs as that user.}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
-  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
+  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, say whether it is needed, and do nothing else."}
   program: {type: str, default: '', description: Path of the docker CLI. Empty means the one in the system's folders.}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: "Whether it shall be there. C(absent) goes by the record, and reads no other option but I(program)."}
@@ -46,6 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: docker context, status: fail, found: it points elsewhere, hint: run `cai setup`}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: docker context containai-secure}]}
+needed: {type: bool, returned: with I(preflight), description: whether a run without it would change the context or the record, sample: false}
 notes: {type: list, elements: str, returned: with I(state=absent), description: what was left and why}
 """
 
@@ -144,7 +145,7 @@ def present(module):
     if step == "replace":
         refuse_active(contexts, name)
     if params["preflight"]:
-        return {"changed": False, "actions": []}
+        return {"changed": False, "actions": [], "needed": bool(step) or not noted(record_of(params), contexts, name, wanted)}
     if not module.check_mode:
         hold(module)
         note(record_of(params), contexts, name, there, wanted)

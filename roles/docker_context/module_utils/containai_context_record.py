@@ -25,6 +25,12 @@ def note(record, contexts, name, there, wanted):
     record.save()
 
 
+def noted(record, contexts, name, wanted):
+    """Whether the record knows that setup made the context what it is wanted to be."""
+    entries = record.data.get("contexts", [])
+    return any((one["name"], one["folder"], one["after"]) == (name, contexts.folder, wanted) for one in entries)
+
+
 class GivingBack:
     """One context of the record, and what has to be done about it."""
 

@@ -16,7 +16,7 @@ from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai.running import RESTART, Unknown, refusal, running
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
-from ansible.module_utils.containai_engine_state import outdated
+from ansible.module_utils.containai_engine_state import is_as_wanted, outdated
 from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
 
 DOCUMENTATION = r"""
@@ -38,6 +38,8 @@ options:
   programs: {type: list, elements: path, default: [], description: "Programs that the files start. One that is missing is refused, but in check mode, where it is yet to come."}
   unit: {type: str, default: '', description: "The engine's unit, such as C(containai-docker.service)."}
   socket: {type: path, default: '', description: The engine's API socket.}
+  runtimes: {type: dict, default: {}, description: "Runtimes that the engine must know, as C({name: {path: ...}}), to be told as C(ready)."}
+  check: {type: list, elements: str, default: [], description: "Command that ends with 0 when the engine's network is whole, for C(ready)."}
   restart_containers: {type: bool, default: false, description: "Write files that need a restart of the engine although containers run in it."}
   user: {type: str, description: User to be a member of the group. Root needs no membership.}
 attributes:
@@ -53,6 +55,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: /etc/systemd/system/containai-docker.service}]}
+ready: {type: bool, returned: always, description: "whether nothing was written and the engine runs as wanted, so that nothing is to be started", sample: true}
 revision: {type: str, returned: always, description: hash of the files, sample: 1f0c2a9b7d3e-0c1d2e3f}
 notes: {type: list, elements: str, returned: when the user became a member, description: what the user has to do}
 """
@@ -212,6 +215,8 @@ def main():
             "unit": {"type": "str", "default": ""},
             "socket": {"type": "path", "default": ""},
             "restart_containers": {"type": "bool", "default": False},
+            "runtimes": {"type": "dict", "default": {}},
+            "check": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -241,7 +246,9 @@ def main():
             hint="run `df -h / /var` and `mount | grep ' / '`, mend what they show, then try again",
             failure="failed",
         )
-    module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision)
+    params = module.params
+    ready = bool(params["unit"] and params["data_root"]) and not actions and is_as_wanted(params, revision)
+    module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision, ready=ready)
 
 
 if __name__ == "__main__":

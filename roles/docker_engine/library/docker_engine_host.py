@@ -14,6 +14,7 @@ from ansible.module_utils.containai.platform import platform_here, read_text
 from ansible.module_utils.containai.process import output, which
 from ansible.module_utils.containai_distribution import base_of, os_release
 from ansible.module_utils.containai_engine_settings import Unusable, check_daemon_json, check_settings, egress_of, link_of
+from ansible.module_utils.containai_programs import complete
 
 DOCUMENTATION = r"""
 module: docker_engine_host
@@ -52,6 +53,7 @@ EXAMPLES = r"""
 RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: platform, status: pass, found: "wsl2, Ubuntu 24.04", hint: ""}]}
 apparmor: {type: bool, returned: success, description: whether the host has an AppArmor profile for fusermount3, sample: false}
+complete: {type: bool, returned: success, description: "whether all programs are there, so that nothing is to be installed", sample: true}
 host:
   description: what was found
   returned: success
@@ -245,7 +247,7 @@ def main():
         system = f"{host['derivative']} (not tested; treated as {base})" if host["derivative"] else base
         found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
-        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE))
+        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE), complete=complete())
     except Failure as failure:
         findings = [{"part": "platform", "status": "fail", "found": failure.message, "hint": failure.hint}] if module.params["report"] else []
         if module.params["report"] and failure.kind == "precondition":  # the other parts are still worth a look

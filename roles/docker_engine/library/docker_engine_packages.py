@@ -7,10 +7,10 @@ import os
 import time
 
 from ansible.module_utils import containai_docker_repository as repository
+from ansible.module_utils import containai_programs
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai import apt, apt_plan, process
+from ansible.module_utils.containai import apt, apt_plan
 from ansible.module_utils.containai.apt import run
-from ansible.module_utils.containai.docker_cli import find
 from ansible.module_utils.containai.errors import Failure, reporting
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.process import which
@@ -18,6 +18,7 @@ from ansible.module_utils.containai.progress import followed
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record, read, replace
 from ansible.module_utils.containai_masks import masked
+from ansible.module_utils.containai_programs import TOOLS, cli_works
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -55,13 +56,12 @@ containerd_path: {type: str, returned: always, description: "containerd, or wher
 actions: {type: list, elements: dict, returned: changed, description: what was done, sample: [{verb: install, what: docker.io}]}
 """
 
-TOOLS = {"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux"}
 ENGINE = {"docker": ["docker-ce", "docker-ce-cli", "containerd.io"], "distro": ["docker.io"]}
 # Debian 13 and newer have the CLI in a package of its own, which docker.io only recommends.
 CLI = {"docker": "docker-ce-cli", "distro": "docker-cli"}
 OTHER_SOURCE = {"docker": "`cai setup -e docker_engine_source=docker`", "distro": "`cai setup -e docker_engine_source=distro`"}
 SERVICES = ("docker.service", "docker.socket", "containerd.service")
-DOCKER, DIVERTED = "/usr/bin/docker", "/usr/bin/docker.containai"
+DIVERTED = "/usr/bin/docker.containai"
 UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 
 
@@ -86,11 +86,6 @@ def missing_packages(source, expected=False):
     return names
 
 
-def cli_works():
-    """Whether a docker CLI is there. A dangling link counts: it is Docker Desktop's, and its program comes back with it."""
-    return bool(find(["docker"], process.PATH)) or (os.path.islink(DOCKER) and not os.path.exists(DOCKER))
-
-
 def will_be_available(module):
     """For a plan, which reads no new lists, where the host has none yet: whether they will know of a package for the CLI."""
     source, host = module.params["source"], module.params["host"]
@@ -105,7 +100,7 @@ def available(package):
 
 
 def unowned_cli():
-    return os.path.lexists(DOCKER) and run(["dpkg-query", "--search", DOCKER]).returncode != 0
+    return os.path.lexists(containai_programs.DOCKER) and run(["dpkg-query", "--search", containai_programs.DOCKER]).returncode != 0
 
 
 def unit_known(name):
@@ -176,7 +171,7 @@ def prepare(record, quiet, going):
         record.note("diversions", DIVERTED)
     record.save()
     if DIVERTED in record.data.get("diversions", []):
-        run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", DOCKER])
+        run(["dpkg-divert", "--local", "--no-rename", "--divert", DIVERTED, "--add", containai_programs.DOCKER])
 
 
 def rest(services):

@@ -18,7 +18,7 @@ from ansible.module_utils.containai.running import RESTART, info, refusal, runni
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
 from ansible.module_utils.containai_engine_health import report
-from ansible.module_utils.containai_engine_state import SOCKET_MODE, adrift, lacks, network_problem, outdated, socket_wrong
+from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, lacks, network_problem, outdated, socket_wrong
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -65,7 +65,7 @@ version: {type: str, returned: when the engine answers, description: the engine'
 def plan(params, state, said):
     """Return the verbs that bring the engine where it should be; `said`: its /info, or False if it could not be asked."""
     verbs = []
-    if state.get("UnitFileState") not in ("enabled", "enabled-runtime", "static", "indirect"):
+    if state.get("UnitFileState") not in ENABLED:
         verbs.append("enable")
     if state.get("ActiveState") != "active":
         return [*verbs, "start"]

@@ -6,9 +6,13 @@ import grp
 import os
 
 from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.running import Unknown, info
+from ansible.module_utils.containai.systemd import unit_state
+from ansible.module_utils.containai_data_root import unused
 
 NETNS = "/run/netns/containai"
 SOCKET_MODE = 0o660
+ENABLED = ("enabled", "enabled-runtime", "static", "indirect")
 
 
 def outdated(state, revision):
@@ -37,6 +41,22 @@ def adrift(state):
 def lacks(info, runtimes):
     have = (info or {}).get("Runtimes", {})
     return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
+
+
+def is_as_wanted(params, revision):
+    """Whether the engine runs as its files say, from these very files, and knows the runtimes."""
+    state = unit_state(params["unit"])
+    if state.get("ActiveState") != "active" or state.get("UnitFileState") not in ENABLED or outdated(state, revision):
+        return False
+    try:
+        said = info(params["socket"])
+    except (Unknown, PermissionError):
+        return False
+    if not said or lacks(said, params["runtimes"]) or unused(params["data_root"]):
+        return False
+    if socket_wrong(params["socket"], params["group"]):
+        return False
+    return not params["check"] or not (adrift(state) or network_problem(params["check"]))
 
 
 def network_problem(check):

@@ -23,6 +23,7 @@ from ansible.module_utils.containai_sysbox_deb import (
     remains,
     sweep,
 )
+from ansible.module_utils.containai_sysbox_entry import is_right
 from ansible.module_utils.containai_sysbox_health import RESTART, report
 from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, unmount, wake
 from ansible.module_utils.containai_sysbox_needs import check_needs
@@ -46,7 +47,7 @@ options:
   architecture: {type: str, required: true, description: dpkg's architecture.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
-  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, and do nothing else."}
+  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, say whether it is needed, and do nothing else."}
   report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
@@ -56,6 +57,8 @@ options:
   restart_containers: {type: bool, default: false, description: Stop Sysbox containers where they would break or are broken; M(sysbox_containers) starts them.}
   data_roots: {type: list, elements: path, default: [], description: Folders of the engine's data in which owners are put right.}
   program: {type: str, default: '', description: Text of the program that does that.}
+  daemon_json: {type: path, default: '', description: "With I(preflight), the file that is to have the runtime."}
+  runtime: {type: path, default: /usr/bin/sysbox-runc, description: "With I(daemon_json), the runtime's program."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -72,6 +75,8 @@ RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: Sysbox, status: pass, found: Sysbox 0.7.1, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
 version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
+needed: {type: bool, returned: with I(preflight), description: whether a run without it would change anything, sample: false}
+runtime: {type: bool, returned: with I(preflight), description: whether I(daemon_json) has the runtime already, sample: true}
 pending: {type: bool, returned: always, description: whether containers are to be started again, sample: false}
 """
 
@@ -87,20 +92,22 @@ def check_step(params, current, step):
 
 
 def preflight(module):
-    """Refuse now what the run would refuse later: by then other parts have changed."""
+    """Refuse now what the run would refuse later: by then other parts have changed. Return what is still to be done."""
     params = module.params
     if params["state"] == "absent":
         if removable():
             refuse_removal(params, engine_stops=True)
-        return
+        return {}
     check_settings(params)
     check_needs(params)
-    current, finished = installed()
-    step, _ = decide(params, current, finished)
-    check_step(params, current, step)
-    if step:
+    state = State(params)
+    if state.step:
         check_file(params["source"])
         check_losses(params["allow_removal"])
+    needed = state.unsettled or bool(state.actions(params)) or bool(stopped())
+    if not needed:  # the module that does it would say so
+        state.tell(module)
+    return {"needed": needed, "runtime": is_right(params["daemon_json"], params["runtime"]) if params["daemon_json"] else False}
 
 
 class State:
@@ -119,6 +126,15 @@ class State:
             self.ended = self.lost
         self.unsettled = Record().unsettled("sysbox") and not self.step  # a run was killed between dpkg's end and the record
 
+    def tell(self, module):
+        if self.warning:
+            module.warn(self.warning)
+        if self.lost and not self.ended:
+            module.warn(
+                f"No Sysbox serves these containers any more, since it ended while they ran: {names(self.lost)}. Nothing new can be started in them. {RESTART} stops "
+                "them, gives their files back to their owners and starts them again. `docker cp` reads their files meanwhile; `docker commit` would keep wrong owners until then."
+            )
+
     def actions(self, params):
         replaced = f"Sysbox {params['version']}" + (f" ({self.step} of {self.current})" if self.current else "")
         return [
@@ -134,13 +150,7 @@ def converge(module):
     params = module.params
     check_settings(params)  # before a version is compared
     state = State(params)
-    if state.warning:
-        module.warn(state.warning)
-    if state.lost and not state.ended:
-        module.warn(
-            f"No Sysbox serves these containers any more, since it ended while they ran: {names(state.lost)}. Nothing new can be started in them. {RESTART} stops "
-            "them, gives their files back to their owners and starts them again. `docker cp` reads their files meanwhile; `docker commit` would keep wrong owners until then."
-        )
+    state.tell(module)
     actions = state.actions(params)
     if state.unsettled and not module.check_mode:
         Record().settle("sysbox")
@@ -255,6 +265,8 @@ def main():
             "restart_containers": {"type": "bool", "default": False},
             "data_roots": {"type": "list", "elements": "path", "default": []},
             "program": {"type": "str", "default": ""},
+            "daemon_json": {"type": "path", "default": ""},
+            "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
         },
         supports_check_mode=True,
     )
@@ -262,8 +274,7 @@ def main():
     use(module.params["proxy"])
     with reporting(module, "run `df -h / /var /run`, make room or mend the mount, then try again"):
         if module.params["preflight"]:
-            preflight(module)
-            module.exit_json(changed=False, actions=[])
+            module.exit_json(changed=False, actions=[], **preflight(module))
         if module.params["report"]:
             module.exit_json(changed=False, **report(module.params))
         result = converge(module) if module.params["state"] == "present" else remove(module)

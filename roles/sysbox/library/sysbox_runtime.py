@@ -11,6 +11,7 @@ from ansible.module_utils.containai.daemon_json import DaemonJsonError, parse, w
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.process import run, which
 from ansible.module_utils.containai.record import Record, digest, read, replace, sha256
+from ansible.module_utils.containai_sysbox_entry import NAME
 
 DOCUMENTATION = r"""
 module: sysbox_runtime
@@ -37,8 +38,6 @@ RETURN = r"""
 findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: runtime, status: pass, found: /etc/docker/daemon.json has sysbox-runc, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: change, what: "/etc/docker/daemon.json: runtimes.sysbox-runc"}]}
 """
-
-NAME = "sysbox-runc"
 
 
 def validate(data):

@@ -24,7 +24,7 @@ EXAMPLE = """write for instance `cai setup -e 'docker_engine_egress_allow=[{"net
 
 
 def network_of(text):
-    """Return the IPv4Network that a text names; refuses what it is not."""
+    """Return the IPv4Network that a text names; refuses any other text."""
     try:
         return ipaddress.IPv4Network(text)
     except ValueError:
@@ -73,7 +73,8 @@ def entry_of(item):
 
 
 def policy_of(mode, allow, proxies):
-    """Return {mode, allow} as the program `network` reads it; refuses what it is not for what cannot be, or would cut dockerd off from its own proxy."""
+    """Return {mode, allow} as the program `network` reads it; refuses what cannot be, or would cut dockerd off
+    from its own proxy."""
     if mode not in MODES:
         raise bad_setting(
             f"The variable docker_engine_egress is {ascii(mode)[:40]}; needed is one of: {', '.join(MODES)}.",

@@ -29,10 +29,11 @@ def bad_setting(message, hint=MEND):
 
 @contextlib.contextmanager
 def reporting(module, mend):
-    """End the module with what a Failure says, or with the file that cannot be used; `mend` is the hint of the second."""
+    """End the module with what a Failure says, or name the file that cannot be used, with the hint `mend`."""
     try:
         yield
     except Failure as failure:
         module.fail_json(**failure.told)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'A file'} cannot be used: {error.strerror}.", hint=mend, failure="failed")
+        what = error.filename or "A file"
+        module.fail_json(msg=f"{what} cannot be used: {error.strerror}.", hint=mend, failure="failed")

@@ -14,7 +14,10 @@ def which(name):
 
 
 def run(argv, *, environment=None, env=None, text=True, **more):
-    """Return the ended program. `environment` is added to PATH and the locale, `env` replaces them; `more` is for subprocess.run."""
+    """Return the ended program. `environment` is added to PATH and the locale, `env` replaces them.
+
+    `more` is for subprocess.run.
+    """
     own = {"PATH": PATH, "LC_ALL": "C.UTF-8", **(environment or {})}
     if text:
         more.update(encoding="utf-8", errors="replace")

@@ -44,7 +44,20 @@ def test_the_preflight_makes_no_context_and_tells_of_none(bare: ModuleType, home
     answer = run_module(bare, **WANTED, preflight=True)
     assert not answer["changed"]
     assert answer.actions == []
+    assert answer["needed"]
     assert picture(home) == {}
+
+
+def test_the_preflight_tells_whether_a_run_has_anything_to_do(module: ModuleType, home: Path, state: Path) -> None:
+    assert run_module(module, **WANTED)["changed"]
+    assert not run_module(module, **WANTED, preflight=True)["needed"]
+    record = (state / "record.json").read_bytes()
+    (state / "record.json").unlink()
+    assert run_module(module, **WANTED, preflight=True)["needed"], "an uninstall would not know it"
+    (state / "record.json").write_bytes(record)
+    meta = meta_file(home, NAME)
+    meta.write_text(meta.read_text().replace(WANTED["endpoint"], "tcp://192.0.2.1:2376"))
+    assert run_module(module, **WANTED, preflight=True)["needed"]
 
 
 def test_a_user_of_no_possible_name_is_none(bare: ModuleType) -> None:

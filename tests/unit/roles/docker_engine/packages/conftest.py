@@ -39,7 +39,7 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
     packages.write_text("libc6\n")
     monkeypatch.setattr(module, "UNITS", (str(units),))
     monkeypatch.setattr("ansible.module_utils.containai_masks.MASKS", str(masks))
-    monkeypatch.setattr(module, "DOCKER", f"{commands.path}/docker")
+    monkeypatch.setattr("ansible.module_utils.containai_programs.DOCKER", f"{commands.path}/docker")
     monkeypatch.setattr(module, "DIVERTED", f"{commands.path}/docker.containai")
     commands.link("cat", "touch", "chmod", "ls", "grep", "rm")
     commands.add(

@@ -173,7 +173,7 @@ def test_docker_desktops_link_is_left_and_the_package_diverted(
     assert installs(commands) == [["docker.io"]]
     diverts = commands.of("dpkg-divert")
     assert [(call[-1], call[call.index("--divert") + 1], "--no-rename" in call) for call in diverts] == [
-        (module.DOCKER, module.DIVERTED, True)
+        (module.containai_programs.DOCKER, module.DIVERTED, True)
     ]
     assert recorded()["diversions"] == [module.DIVERTED]
 
