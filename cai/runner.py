@@ -152,7 +152,7 @@ def _own_variables(scratch: Path) -> dict[str, str]:
         "CAI_TMP": str(scratch / "remote"),
         "LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
-        # What a killed process leaves goes with the folder. Not on macOS: the VM's own processes outlive the run, and keep this.
+        # What a killed process leaves goes with the folder. Not on macOS: the VM's processes outlive the run.
         **({} if sys.platform == "darwin" else {"TMPDIR": str(scratch)}),
     }
 

@@ -27,8 +27,8 @@ POCKETS = {
 }
 ARCHIVES = {
     "ubuntu": {"amd64": "http://archive.ubuntu.com/ubuntu", "arm64": "http://ports.ubuntu.com/ubuntu-ports"},
-    "debian": dict.fromkeys(("amd64", "arm64"), "http://deb.debian.org/debian"),
-    "debian-security": dict.fromkeys(("amd64", "arm64"), "http://deb.debian.org/debian-security"),
+    "debian": dict.fromkeys(("amd64", "arm64"), "http://ftp.debian.org/debian"),
+    "debian-security": dict.fromkeys(("amd64", "arm64"), "http://security.debian.org/debian-security"),
 }
 KEYRINGS = {name: f"/usr/share/keyrings/{name}-archive-keyring.gpg" for name in COMPONENTS}
 
