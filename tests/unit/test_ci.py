@@ -45,7 +45,7 @@ def test_what_hangs_has_failed_and_the_rest_runs(tmp_path: Path) -> None:
     program(tmp_path, "timeout", f'shift 2; "$@"; [ "$2" != test ] || exit 124; exit 0 # {tmp_path}')
     code, parts, said = run(tmp_path)
     assert (code, parts) == (1, PARTS)
-    assert said[-1].endswith(": failed: test (ended after 50 minutes)")
+    assert said[-1].endswith(": failed: test (ended after 60 minutes)")
 
 
 def test_what_a_failed_part_said_is_read_again_at_the_end(tmp_path: Path) -> None:
