@@ -63,12 +63,12 @@ def test_these_tests_kill_nobody_where_a_run_has_ended(box: Box):
 POINTS = [
     ("cai", PACKAGES), ("machine", PACKAGES), ("module", FILES), ("cai", SYSBOX), ("module", SYSBOX), ("module", RUNTIME), ("machine", START), ("ansible", VERIFY),
 ]  # fmt: skip
-FIRST = ("module", SYSBOX)
 
 
+@pytest.mark.slow  # `make faults-telling` has such a row, and CI runs it
 @pytest.mark.parametrize(
-    ("victim", "step"), [pytest.param(*point, id=f"{point[0]}-{point[1].replace(' ', '-')}", marks=() if point == FIRST else pytest.mark.slow) for point in POINTS]
-)  # fmt: skip
+    ("victim", "step"), POINTS, ids=[f"{victim}-{step.replace(' ', '-')}" for victim, step in POINTS]
+)
 def test_after_a_killed_run_the_next_one_succeeds(box: Box, pristine, victim, step):
     running = Running(box)
     running.until(f"{step}] ")
