@@ -181,7 +181,7 @@ def main():
                 removal.give_back_file(path, files[path])
         for data_root in data_roots:
             removal.remove_data(data_root)
-        removal.remove_folders(brought.use.folders)
+        removal.remove_folders(brought.folders)
         if not removal.dry:
             reload()
         removal.forget()

@@ -48,6 +48,11 @@ class Brought:
             self.remove_packages()
         self.remove_accounts()
 
+    @property
+    def folders(self):
+        """The folders that stay with packages that do. A Docker that was there before setup had its own before as well."""
+        return self.use.folders if self.kept & self.use.packages else ()
+
     def remove_packages(self):
         present = set(run(["dpkg-query", "-W", "-f", "${Package}\n"]).stdout.split())
         brought = set(self.record.data.get("packages", [])) & present - {SYSBOX}

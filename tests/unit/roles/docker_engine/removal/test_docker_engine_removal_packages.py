@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_in_use
 from ansible.module_utils.containai import apt
 from ansible.module_utils.containai_brought import SHELTERED
 
@@ -123,6 +124,21 @@ def test_what_lies_in_opt_containerd_stays(module: ModuleType, tmp_path: Path, m
     (used / "bin" / "shim").unlink()
     module.Removal.remove_folder(str(used))
     assert not used.exists()
+
+
+@pytest.mark.parametrize("brought", [True, False])
+def test_folders_stay_with_a_docker_that_setup_brought(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brought: bool
+) -> None:
+    """A Docker that was there before setup lived without them: they are our containerd's."""
+    folder = tmp_path / "opt" / "containerd"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(containai_in_use, "DOCKER_FOLDERS", (str(folder),))
+    host.packages.write_text("libc6\ndocker.io\ncontainerd\n")
+    note(packages=["docker.io", "containerd"] if brought else ["libc6"], folders=[str(folder)])
+    host.unit("docker.service", "enabled", "active")
+    remove(module, host)
+    assert folder.exists() is brought
 
 
 def test_what_was_allowed_to_go_is_named(module: ModuleType, host: Host) -> None:
