@@ -92,7 +92,7 @@ def check_step(params, current, step):
 
 
 def preflight(module):
-    """Refuse now what the run would refuse later: by then other parts have changed. Return what is still to be done."""
+    """Refuse now what the run would refuse later, after other parts have changed. Return what is still to be done."""
     params = module.params
     if params["state"] == "absent":
         if removable():
