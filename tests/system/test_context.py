@@ -40,7 +40,8 @@ def test_a_context_of_another_name_from_a_plan_without_apt_lists_to_its_end(box:
     assert box.shell(line).expect(0).out.split()[-1] != "4294967295"
     assert "containai-secure" not in box.shell("docker context ls --format '{{.Name}}'").expect(0).out
     assert box.health()["docker context"]["found"].startswith("work points to unix://")
-    assert "docker --context work run" in box.setup().expect(0, "nothing had to be changed").out
+    box.setup().expect(0, "nothing had to be changed", "cai run -it ubuntu:24.04")
+    box.shell(f"cai run --rm --network none {IMAGE} true").expect(0)  # by the context of that name
 
     # An uninstall goes by the record, not by the setting.
     settings = yaml.safe_load(box.read(CONFIG))

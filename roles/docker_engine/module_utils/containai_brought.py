@@ -9,6 +9,7 @@ from ansible.module_utils.containai.apt import run
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_in_use import InUse
 from ansible.module_utils.containai_masks import masked
+from ansible.module_utils.containai_package_list import packages
 
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
 # Packages of Docker's own repository: while one stays, so do the repository and its key.
@@ -66,7 +67,8 @@ class Brought:
         if ours and not self.dry:
             self.purge(ours)
         self.remove_diversions()
-        gone = [name for name in self.record.data.get("removed", []) if name not in present]
+        installed = packages(brought=())  # of a removed package dpkg keeps a row as long as its settings are there
+        gone = [name for name in self.record.data.get("removed", []) if name not in installed]
         if gone:
             self.notes.append(f"{', '.join(gone)} made room for Docker's packages, as you allowed: `sudo apt-get install {' '.join(gone)}` brings it back.")
 
