@@ -102,6 +102,26 @@ def test_every_task_is_a_line_of_progress() -> None:
             assert re.fullmatch(r"[A-Z].*[^.\s]", task["name"]), task
 
 
+def test_a_condition_stands_when_another_part_did_not_run() -> None:
+    """With one tag only, what the other parts keep is not there; the condition is asked all the same, by a role's validation."""
+    tasks = [(path, task) for path in FILES for task in load(path)]
+    parts = {
+        task["register"]
+        for path, task in tasks
+        if "register" in task
+        and path.stem in ("install", "configure", "verify")
+        and "always" not in task.get("tags", [])
+    }
+    assert len(parts) >= 5
+    bare = [
+        (f"{path.parent.parent.name}/{path.name}", task["name"], name)
+        for path, task in tasks
+        for name in parts
+        if re.search(rf"\b{name}\b(?! \| default\()", str(task.get("when", "")))
+    ]
+    assert bare == []
+
+
 def test_main_holds_includes_only() -> None:
     for role in NAMES:
         for task in load(ROLES / role / "tasks" / "main.yml"):

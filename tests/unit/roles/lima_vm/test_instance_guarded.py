@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import containai_limactl
+from ansible.module_utils.containai.errors import Failure
 
 from .conftest import CONFIG, Standin
 
@@ -95,3 +96,12 @@ def test_no_room_for_a_file_is_said(instance: Call, lima: Standin, monkeypatch: 
     result = instance()
     assert "/tmp/cai-x cannot be written: No space left on device." in result["msg"]
     assert "df -h" in result["hint"]
+
+
+def test_the_log_of_limactl_names_no_password(lima: Standin) -> None:
+    lima.set(create="refused")
+    made = containai_limactl.Lima(str(lima.program), str(lima.home), "containai-secure")
+    with pytest.raises(Failure):
+        made.create(CONFIG, 60)
+    assert "proxy http://" in str(made.log)
+    assert "geheim" not in str(made.log)
