@@ -67,7 +67,7 @@ def tail(path, lines=12):
             text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\n]", "", handle.read()[-20000:])
     except OSError:
         return ""
-    return "\n".join([line for line in map(plain, text.splitlines()) if line.strip()][-lines:])
+    return mask("\n".join([line for line in map(plain, text.splitlines()) if line.strip()][-lines:]))
 
 
 def plain(line):
@@ -105,8 +105,9 @@ class Lima:
             raise Failure(f"`{short}` did not end within {timeout} seconds.", self.hint("timeout")) from error
         except OSError as error:
             raise Failure(f"{self.limactl} cannot be run: {error.strerror}.", "run `brew reinstall lima`, then `cai setup` again") from error
-        if argv[0] != "list":  # it may name the proxy of its environment
-            self.log += [f"$ {command}", *mask(done.stderr).strip().splitlines(), f"(exit code {done.returncode})"]
+        done.stderr = mask(done.stderr)  # the proxy of its environment
+        if argv[0] != "list":
+            self.log += [f"$ {command}", *done.stderr.strip().splitlines(), f"(exit code {done.returncode})"]
         if check and done.returncode != 0:
             raise Failure(f"`{short}` failed: {says(done.stderr)}", self.hint(says(done.stderr)))
         return done

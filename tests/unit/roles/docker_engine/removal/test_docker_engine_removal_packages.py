@@ -142,9 +142,9 @@ def test_folders_stay_with_a_docker_that_setup_brought(
 
 
 def test_what_was_allowed_to_go_is_named(module: ModuleType, host: Host) -> None:
-    note(packages=["docker.io"], removed=["podman-docker", "libc6"])
+    note(packages=["docker.io"], removed=["podman-docker", "tini", "libc6"])  # of tini the settings are there
     (text,) = (text for text in remove(module, host)["notes"] if "podman-docker" in text)
-    assert "`sudo apt-get install podman-docker`" in text
+    assert "`sudo apt-get install podman-docker tini`" in text
 
 
 def test_apts_refusal_keeps_the_record(module: ModuleType, host: Host, state: Path) -> None:
