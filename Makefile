@@ -44,8 +44,8 @@ playbooks: $(READY) ## The playbooks and roles under ansible-lint
 audit: $(READY) ## Unsafe code, known vulnerabilities
 	@$(IN) python -m tests.hosts.audit
 
-unit: $(READY) ## Unit tests
-	@$(TESTS) tests/unit -n 2
+unit: $(READY) ## Unit tests (FULL=1: the slow ones too)
+	@$(TESTS) tests/unit -n 2 $(if $(FULL),,-m "not slow")
 
 mutations: $(READY) ## Take each protection that a change concerns out of a copy, and see the test that notices (FULL=1: all of them)
 	@$(IN) python -m tests.mutations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import engine, host, image, scenarios, setups
@@ -25,8 +26,9 @@ def _engine(asked: argparse.Namespace) -> None:
 
 def _image(asked: argparse.Namespace) -> None:
     engine.up()
-    for suite in asked.suite:
-        print(image.ensure(suite))
+    with ThreadPoolExecutor(2) as pool:  # half of the time is the network's and the disk's
+        for name in pool.map(image.ensure, asked.suite):
+            print(name)
 
 
 def _up(asked: argparse.Namespace) -> None:

@@ -25,9 +25,8 @@ HERE = Path(__file__).parent
 FAILED = pytest.StashKey[bool]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
-    config.addinivalue_line("markers", "slow: takes minutes; runs with FULL=1 only")
+def pytest_configure() -> None:
+    """Choose the order."""
     os.environ.setdefault("SEED", str(random.randrange(10000)))  # before the workers start, which have to agree
 
 

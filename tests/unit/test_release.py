@@ -46,6 +46,7 @@ def test_no_other_tag_is_released(project: Path, tag: str, changelog: str, why: 
         release.notes(project, tag)
 
 
+@pytest.mark.slow
 def test_the_steps_of_the_workflow_run(tmp_path: Path) -> None:
     """All of its build but `make wheel`, which has a test of its own; in a copy whose changelog names a day."""
     listed = subprocess.run(

@@ -29,6 +29,7 @@ def refused(mac: Mac, code: int, found: str, hint: str, *words: str) -> None:
     assert not list(mac.home.glob(".lima/*/*.pid"))
 
 
+@pytest.mark.slow
 def test_what_stops_or_fails_is_said_and_the_next_run_goes_on(mac: Mac) -> None:
     """A stand-in has nobody inside, so the first step in the VM ends even a good run: unreachable."""
     refused(mac, 3, "Homebrew is missing", "brew.sh")

@@ -39,6 +39,7 @@ def docker(mac: Mac) -> Path:
     return mac.home / ".docker"
 
 
+@pytest.mark.slow
 def test_it_stays_as_it_was(mac: Mac, docker: Path) -> None:
     before = desktop.state(docker)
     for words, code in ((("setup", "--dry-run"), 0), (("setup",), 4), (("doctor",), 1), (("uninstall", "--yes"), 0)):
@@ -58,6 +59,7 @@ def test_what_is_touched_during_a_setup_fails_it_and_is_named(mac: Mac, docker: 
     assert "is ready" not in done.stdout
 
 
+@pytest.mark.slow
 def test_it_is_looked_at_after_a_failure_as_well(mac: Mac, docker: Path) -> None:
     mac.lima(meddles={str(docker / "daemon.json"): "{}"}, start="timeout")
     done = mac.cai("setup", *ROOM)
@@ -65,6 +67,7 @@ def test_it_is_looked_at_after_a_failure_as_well(mac: Mac, docker: Path) -> None
     assert "~/.docker/daemon.json" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_touched_during_a_removal_fails_it_and_is_named(mac: Mac, docker: Path) -> None:
     mac.made_vm()
     mac.lima(meddles={str(docker / "config.json"): "{}"})

@@ -38,6 +38,7 @@ def test_the_dry_run_with_nothing_installed_tells_the_whole_plan_and_makes_nothi
     assert mac.everything() == before
 
 
+@pytest.mark.slow
 def test_the_health_report_and_the_removal_of_nothing(mac: Mac) -> None:
     before = mac.everything()
     done = mac.cai("doctor")
