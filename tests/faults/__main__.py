@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from tests.faults import crashes, kills, packages, surroundings, upgrades
+from tests.faults import crashes, kills, others, packages, surroundings, upgrades
 from tests.faults.cycle import HEAD, Result, Row, attempt, return_to_start
 from tests.faults.ground import Ground
 from tests.hosts import engine, host
@@ -37,6 +37,7 @@ def chosen(ground: Ground, words: list[str]) -> tuple[list[Row], list[Row]]:
         *kills.rows(ground, "setup"),
         *surroundings.rows(ground),
         *packages.rows(),
+        *others.rows(),
         *upgrades.rows(),
         *crashes.rows(),
     )

@@ -59,7 +59,7 @@ SYMPTOMS = [
     ),
     (
         r"/proc/modules.*no such file",
-        "this kernel has no modules, which Sysbox 0.7.2 and newer allow: `cai setup -e sysbox_version=0.7.2`",
+        "this kernel has no modules, which Sysbox 0.7.2 and newer allow: `cai setup -e sysbox_version=0.7.2`, and `sysbox_sha256` with that package's checksum",
         "Sysbox 0.7.1 and older",
     ),
     (
