@@ -116,6 +116,7 @@ def test_a_power_cut_costs_no_files(box: Box):
     assert "fail" not in {part["status"] for part in box.health().values()}
 
 
+@pytest.mark.slow
 def test_a_start_that_hangs_at_boot_is_tried_once_more(box: Box):
     box.sh(HANG)
     host.reboot(box.name)

@@ -27,6 +27,7 @@ def steps(document: dict[str, Any]) -> list[tuple[str, str]]:
     return [(action["verb"], action["what"]) for action in document["actions"]]
 
 
+@pytest.mark.slow
 def test_a_context_of_another_name_from_a_plan_without_apt_lists_to_its_end(box: Box) -> None:
     box.sh("rm -rf /var/lib/apt/lists/*")
     before = box.snapshot()

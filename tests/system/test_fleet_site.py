@@ -17,6 +17,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made.down()
 
 
+@pytest.mark.slow
 def test_one_command_gives_each_host_what_it_needs_and_reports_all(fleet: Fleet) -> None:
     native = fleet.add("native", "noble", dress="linux")
     refused = fleet.add("wsl1", "bookworm", dress="wsl1")

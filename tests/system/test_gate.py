@@ -50,6 +50,7 @@ def test_doctor_names_the_conflict_and_the_remedy(box: Box):
     assert "networkingMode=nat" in found["hint"]
 
 
+@pytest.mark.slow
 def test_force_goes_on_with_the_warning_and_without_it_setup_still_stops(hosts):
     box: Box = hosts("forced", kind="listener")
     done = box.cai("setup", "--force")
@@ -65,6 +66,7 @@ def test_force_goes_on_with_the_warning_and_without_it_setup_still_stops(hosts):
     hosts.drop(box.name)
 
 
+@pytest.mark.slow
 def test_a_plain_filter_of_pid_1_is_no_conflict(hosts):
     plain: Box = hosts("plain", kind="plain", state="converged")
     assert "Seccomp:\t2" in plain.sh("cat /proc/1/status")

@@ -133,7 +133,7 @@ def test_doctor_names_exactly_the_broken_part_and_its_command_mends_it(box: Box,
 
 @pytest.mark.parametrize(
     "name",
-    [case for case in cases("context-edited", "runtime-removed", "socket-removed") if case.id != "daemon-json-invalid"],
+    [case for case in cases("runtime-removed", "socket-removed") if case.id != "daemon-json-invalid"],
 )
 def test_setup_mends_it_and_the_next_one_changes_nothing(box: Box, name):
     hurt(box, BREAKS[name])

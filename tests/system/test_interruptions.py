@@ -151,6 +151,7 @@ def _interrupt(box: Box, pattern: str, *arguments: str, again: bool) -> float:
     return took
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_an_upgrade_soon_and_the_next_run_succeeds(hosts):
     box: Box = hosts("interrupted", state="older-sysbox")
     interrupt(box, "Install Sysbox", "setup")

@@ -60,7 +60,7 @@ NO_TOOLS = (f"--setenv=PATH={VENV}/bin:/opt/bare",)
     ("user", "options"),
     [
         pytest.param("dev", (), id="dev", marks=pytest.mark.slow),
-        pytest.param("ops", NO_NETWORK + NO_TOOLS, id="without-sudo-network-tools"),
+        pytest.param("ops", NO_NETWORK + NO_TOOLS, id="without-sudo-network-tools", marks=pytest.mark.slow),
         pytest.param("root", (), id="root"),
     ],
 )
@@ -116,6 +116,7 @@ def test_a_user_without_sudo_rights_is_told_so(bare):
     assert snapshot.difference(before, bare.snapshot(ignore=("/home/ops/.local",))) == []
 
 
+@pytest.mark.slow
 def test_a_download_goes_through_the_proxy_of_the_users_environment_although_sudo_drops_it(hosts):
     box: Box = hosts("proxied", state="older-sysbox", trusted=False)
     box.sh(f"echo 'dev:{PASSWORD}' | chpasswd")

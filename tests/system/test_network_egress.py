@@ -81,6 +81,7 @@ def test_open_blocks_the_metadata_address_alone_unless_it_is_allowed(box: Box) -
     assert reached(box) == both(PUBLIC, PRIVATE) | {(METADATA, 80)}
 
 
+@pytest.mark.slow
 def test_no_private_leaves_public_addresses_and_names(box: Box) -> None:
     choose(box, "no-private")
     for network in ("bridge", "host"):

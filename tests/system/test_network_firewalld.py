@@ -65,6 +65,7 @@ def test_a_link_that_was_taken_from_its_zone_is_named_and_mended(box: Box) -> No
     box.converged()
 
 
+@pytest.mark.slow
 def test_an_uninstall_leaves_no_zone(box: Box) -> None:
     box.docker("rm -f ours")
     box.cai("uninstall", "--yes").expect(0)

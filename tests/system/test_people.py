@@ -256,6 +256,7 @@ def test_zsh_completes_at_a_tab(shells: Box) -> None:
     child.close(force=True)
 
 
+@pytest.mark.slow
 def test_uninstall_on_a_terminal_shows_the_plan_asks_and_ends(hosts) -> None:
     box: Box = hosts("people-gone", state="converged")
     child = box.person("uninstall", "--purge", size=(50, 44))

@@ -17,7 +17,7 @@ BEFORE = ("setpriv", "--reuid=dev", "--regid=dev", "--groups=dev")
 PATIENT = "trap 'exit 130' INT; echo ready; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(params=["wsl2", "linux"])
+@pytest.fixture(params=[pytest.param("wsl2", marks=pytest.mark.slow), "linux"])
 def box(hosts, request: pytest.FixtureRequest) -> Box:
     return hosts.shared(f"run-{request.param}", dress=request.param, state="converged")
 

@@ -33,6 +33,7 @@ def test_a_wrong_checksum_installs_nothing_and_the_next_run_succeeds(converged: 
     assert converged.isolated()
 
 
+@pytest.mark.slow
 def test_an_upgrade_is_refused_while_a_sysbox_container_runs_and_the_remedy_as_printed_lets_it_through(hosts):
     box: Box = hosts("sysbox-old", state="older-sysbox")
     assert box.sh(VERSION) == "0.7.0.linux"

@@ -33,6 +33,7 @@ def test_where_nothing_is_there_is_nothing_to_remove_and_without_a_terminal_it_w
     assert snapshot.difference(pristine, box.snapshot()) == []
 
 
+@pytest.mark.slow
 def test_setup_and_uninstall_give_back_the_state_before(box: Box, pristine):
     as_planned(box, "setup")
     box.start_sysbox_container("agent")
