@@ -1,4 +1,4 @@
-"""Others' things in the way of a run: a package that apt would remove, one that needs ours by now, an engine of ours that is slow."""
+"""Others' things in the way of a run: a package that apt would remove, one that needs a package of setup, the secure engine when it is slow."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ RESOLVERS = {
 }  # fmt: skip
 
 
-# Each of the others differs from one of these in the address alone.
+# The nightly run has another loopback address and unbound as well.
 USUAL = ("behind one that is dead", "on an address of the loopback device", "of IPv6 only")
 
 
