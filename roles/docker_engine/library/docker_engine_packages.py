@@ -150,16 +150,23 @@ def install(packages, record, params):
         run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
         updated = update(params)
         packages = [*packages, *(name for name in missing_packages(params["source"]) if name not in packages)]
-        try:
-            going = refuse_losses(packages, params, planned=False)
-        except Failure:
-            repository.give_back(record)
-            raise
+        # apt itself removes and downgrades nothing, and plans for seconds: it is asked first where it may, or where something is moved aside for it.
+        ask = bool(params["allow_removal"]) or unowned_cli()
+        going = refuse_new_losses(packages, record, params) if ask else []
         prepare(record, quiet, going)
         apt_install(packages, record, params, updated, going)
     rest(quiet)
     record.settle("docker")
     return packages
+
+
+def refuse_new_losses(packages, record, params):
+    """Refuse what only the new lists tell, with the repository given back."""
+    try:
+        return refuse_losses(packages, params, planned=False)
+    except Failure:
+        repository.give_back(record)
+        raise
 
 
 def prepare(record, quiet, going):
@@ -195,12 +202,23 @@ def apt_install(packages, record, params, updated, going):
     keep = [] if going else ["--no-remove"]
     result = apt_get(params, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
     if result.returncode != 0:
+        if not going:
+            refuse_begun(packages, record, params)
         detail = tail(result) if updated.returncode == 0 else f"{tail(updated)}\n{tail(result)}"
         held = apt.holder()
         hint = apt.hint(held, detail)
         if updated.returncode != 0 and repository.give_back(record) and not held:
             hint += "; where it is Docker's repository that fails: `cai setup -e docker_engine_source=distro`"
         raise Failure(f"apt could not install {' '.join(packages)}{held}:\n{detail}", hint)
+
+
+def refuse_begun(packages, record, params):
+    """Refuse what apt has just refused for its losses: nothing of it was done."""
+    try:
+        refuse_new_losses(packages, record, params)
+    except Failure:
+        record.settle("docker")
+        raise
 
 
 def converge(module):

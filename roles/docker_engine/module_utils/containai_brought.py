@@ -76,19 +76,19 @@ class Brought:
         """Return those of the packages with which no others go."""
         while ours:
             # Of a package whose installation was cut off apt may say nothing; it is made whole before it is removed.
-            going = self.going(*ours)
+            going = apt_plan.purged_with(run, ours)
             gone_by_then = {SYSBOX} if self.dry and SYSBOX in self.record.data.get("packages", []) else set()
-            others = sorted(going - set(ours) - gone_by_then)
+            others = sorted(going - gone_by_then)
             if not others:
                 break
-            needed = [name for name in ours if set(others) & self.going(name)]
+            needed = [name for name in ours if set(others) & apt_plan.purged_with(run, [name])]
             self.notes.append(f"{', '.join(needed or ours)} stays: {', '.join(others)} needs it by now.")
             ours = [name for name in ours if name not in needed] if needed else []
         return ours
 
     def purge(self, ours):
         apt.unpack_anew(sheltered, ours)
-        others = sorted(self.going(*ours) - set(ours))
+        others = sorted(apt_plan.purged_with(run, ours))
         if others:
             raise Failure(f"apt would remove {', '.join(others)} with {' '.join(ours)}.", "run `sudo dpkg --configure -a`, then `cai uninstall` again")
         options = ["-o", f"DPkg::Lock::Timeout={self.wait}", *apt_plan.OPTIONS]
@@ -98,11 +98,6 @@ class Brought:
             held = apt.holder()
             hint = apt.hint(held, lines) if held else "run `sudo dpkg --configure -a`, then `cai uninstall` again"
             raise Failure(f"apt could not remove {' '.join(ours)}{held}:\n{lines}", hint)
-
-    def going(self, *names):
-        """Return the packages that a purge of these takes with it, as apt plans it."""
-        planned = apt_plan.simulated(run, ["purge", *names])
-        return {name for verb, name, _, _ in planned or [] if verb != "Inst"}
 
     def remove_diversions(self):
         """Remove a diversion whose package is gone. While it stays, the diversion keeps the docker program that no package owns."""

@@ -200,7 +200,7 @@ def replace(params, step, deb):
     record = Record()
     if step == "install":
         record.watch("sysbox")
-    install(deb, params["progress"], params["apt_wait"], params["allow_removal"])
+    install(deb, params["progress"], params["apt_wait"], params["allow_removal"], step == "downgrade")
     os.unlink(deb)
     if record.unsettled("sysbox"):
         record.settle("sysbox")

@@ -168,30 +168,45 @@ def in_shadow(argv, **more):
 
 # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
 NEEDS = ("fuse3", "kmod")
-INSTALL = ("install", "--no-install-recommends", "--allow-downgrades", "--reinstall")
+INSTALL = ("install", "--no-install-recommends", "--reinstall")
+
+
+def missing():
+    """What it needs and the host lacks; what is there stays at its version."""
+    listing = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *NEEDS]).stdout.splitlines()
+    return [name for name in NEEDS if f"installed {name}" not in listing]
 
 
 def check_losses(allowed, *deb):
     """Refuse a transaction that would remove or downgrade anything but Sysbox itself; return what goes with permission."""
-    lost = [loss for loss in apt_plan.losses(run, [*INSTALL, *NEEDS, *deb]) or [] if loss.name != PACKAGE]
+    needs = missing()
+    if not (needs or deb):
+        return []
+    lost = [loss for loss in apt_plan.losses(run, [*INSTALL, "--allow-downgrades", *needs, *deb]) or [] if loss.name != PACKAGE]
     found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
-        needs = " ".join(NEEDS)
         raise Failure(
-            f"apt would {what} to install {needs}, which Sysbox needs. Nothing was changed.", f"let it go with `cai setup` and {option}", "precondition"
+            f"apt would {what} to install {' '.join(needs)}{', which Sysbox needs' if needs else PACKAGE}. Nothing was changed.",
+            f"let it go with `cai setup` and {option}",
+            "precondition",
         )
     return [loss.name for loss in lost]
 
 
-def install(deb, progress="", wait=300, allowed=()):
-    """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt."""
-    keep = [] if check_losses(allowed, deb) else ["--no-remove"]
+def install(deb, progress="", wait=300, allowed=(), downgrade=False):
+    """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt.
+
+    apt itself removes and downgrades nothing unless it is told that it may, and is asked first then; a plan takes it seconds.
+    """
+    keep = [] if (allowed or downgrade) and check_losses(allowed, deb) else ["--no-remove"]
+    keep += ["--allow-downgrades"] if downgrade else []
     apt_get = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *apt_plan.OPTIONS]
-    argv = [*apt_get, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *NEEDS, deb]
+    argv = [*apt_get, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *missing(), deb]
     result = followed(in_shadow, argv, progress)
     if result.returncode == 0:
         return
+    check_losses(allowed, deb)
     in_shadow(["dpkg", "--configure", "-a"])
     update = followed(run, [*apt_get, "update"], progress)
     result = followed(in_shadow, argv, progress)
@@ -213,7 +228,7 @@ def purge(wait, folder, brought):
     in_shadow(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
     apt.unpack_anew(in_shadow, [PACKAGE], os.path.join(folder, "{}-*.deb"))
     apt.unpack_anew(in_shadow, [name for name in brought if name != PACKAGE])
-    others = sorted({name for verb, name, _, _ in apt_plan.simulated(run, ["purge", PACKAGE]) or [] if verb != "Inst"} - {PACKAGE, *brought})
+    others = sorted(apt_plan.purged_with(run, [PACKAGE]) - set(brought))
     if others:
         raise Failure(
             f"Sysbox stays: apt would remove {', '.join(others)} with it.", f"run `sudo apt-get purge {' '.join(others)}` if they are not needed", "failed"

@@ -33,6 +33,13 @@ def losses(run, words):
     return lost
 
 
+def purged_with(run, names):
+    """Return what else a purge of these packages removes. dpkg sees at once that nothing needs them; apt, which plans for seconds, tells who does."""
+    if run(["dpkg", "--no-act", "--purge", *names]).returncode == 0:
+        return set()
+    return {name for verb, name, _, _ in simulated(run, ["purge", *names]) or [] if verb != "Inst"} - set(names)
+
+
 def expected(run, wanted):
     """Return what the packages would remove as far as the installed packages and CONFLICTS tell."""
     fields = "${db:Status-Abbrev}\t${Package}\t${Version}\t${Conflicts}, ${Breaks}\n"

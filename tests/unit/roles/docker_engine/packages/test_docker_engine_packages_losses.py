@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.unit.roles.conftest import Commands, run_module
-from tests.unit.roles.docker_engine.packages.runs import HOST, distro, installs
+from tests.unit.roles.docker_engine.packages.runs import HOST, distro
 
 REMOVES = (
     "Remv podman-docker [5.4.2+ds1-2+b2]\nInst docker-cli (26.1.5 Debian:13/stable [amd64])\nConf docker-cli (26.1.5)\n"
@@ -43,18 +43,25 @@ def test_a_package_that_would_go_is_named(
     assert untouched(commands, state)
 
 
+# An apt that knows of a loss only when it has read its lists anew.
+LATE = """[ -e {folder}/updated ] || case " $* " in *" update "*) : >{folder}/updated;; esac
+[ -e {folder}/updated ] || exit 0
+case " $* " in *" --simulate "*) echo "Remv runc [1.3]";; *" --no-remove "*) exit 100;; esac"""
+
+
+@pytest.mark.parametrize("unowned", [False, True], ids=["apt refuses", "a docker program would be moved aside"])
 def test_what_only_the_new_lists_tell_is_refused_too(
-    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded
+    module: ModuleType, host: Path, commands: Commands, tmp_path: Path, recorded, unowned: bool
 ) -> None:
     """The repository is given back, and nothing of the transaction is noted as begun."""
-    commands.add(
-        "apt-get",
-        f'case " $* " in *" update "*) : >{tmp_path}/updated;; *" --simulate "*) [ ! -e {tmp_path}/updated ] || printf "Remv runc [1.3]\\n";; esac',
-    )
+    commands.add("apt-get", LATE.format(folder=tmp_path))
+    if unowned:
+        commands.add("docker")
     answer = distro(module)
     assert answer["failure"] == "precondition"
     assert "remove runc 1.3" in answer["msg"]
-    assert installs(commands) == []
+    tried = [call for call in commands.of("apt-get") if "--yes" in call]
+    assert ["--no-remove" in call for call in tried] == ([] if unowned else [True])
     assert recorded().get("installing", {}) == {}
     assert commands.of("dpkg-divert") == []
 

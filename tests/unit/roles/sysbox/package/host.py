@@ -15,7 +15,8 @@ case "$*" in
 *) echo "ii libc6"; [ ! -e {there} ] || echo "ii sysbox-ce"; [ ! -e {there} ] || echo "ii fuse3";;
 esac"""
 DPKG_DEB = 'cat "$2"'
-DPKG = """case $* in *reinstreq*fuse3) rm {half};; esac
+DPKG = """[ "$1" != --no-act ] || { [ ! -e {lost} ]; exit; }
+case $* in *reinstreq*fuse3) rm {half};; esac
 case $1 in --unpack) read -r version rest <{there}; echo "$version install ok unpacked" >{there};; --purge) rm -f {there};; esac
 [ "$1" = --compare-versions ] || exit 0
 for name; do :; done
@@ -34,6 +35,7 @@ case " $* " in
     rm -f {there}
     [ "$status" != "purge ok half-installed" ] || echo "$version deinstall ok config-files" >{there}; exit 0;;
 esac
+case " $* " in *" --no-remove "*) [ ! -e {lost} ] || exit 100;; esac
 [ ! -e {broken} ] || {{ echo "W: Could not connect to http://me:geheim@proxy:3128" >&2; echo "E: dpkg was interrupted" >&2; exit 100; }}
 for word; do :; done
 while read -r key value; do [ "$key" != Version: ] || printf '%s install ok installed\\n' "$value" >{there}; done <"$word"
@@ -81,7 +83,10 @@ class Host:
         commands.link("cat", "cp", "rm")
         commands.add("dpkg-query", DPKG_QUERY.format(**places))
         commands.add("dpkg-deb", DPKG_DEB)
-        commands.add("dpkg", DPKG.replace("{there}", str(self.there)).replace("{half}", str(self.half)))
+        dpkg = DPKG
+        for name in ("there", "half", "lost"):
+            dpkg = dpkg.replace(f"{{{name}}}", str(places[name]))
+        commands.add("dpkg", dpkg)
         commands.add("unshare", UNSHARE.format(**places))
         commands.add("apt-get", APT.format(**places))
         commands.add("systemctl", SYSTEMCTL.format(**places))
@@ -95,9 +100,8 @@ class Host:
         return self.there.read_text().split()[0] if self.there.exists() else None
 
     def changes(self) -> list[list[str]]:
-        quiet = {"dpkg-query", "dpkg-deb", "stat"}
-        return [
-            call
-            for call in self.commands.calls
-            if call[0] not in quiet and "--simulate" not in call and call[1] not in ("--compare-versions", "is-active")
-        ]
+        programs, options = (
+            {"dpkg-query", "dpkg-deb", "stat"},
+            {"--simulate", "--no-act", "--compare-versions", "is-active"},
+        )
+        return [call for call in self.commands.calls if call[0] not in programs and not options & set(call)]
