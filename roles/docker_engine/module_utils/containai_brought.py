@@ -74,11 +74,10 @@ class Brought:
 
     def without_needed(self, ours):
         """Return those of the packages with which no others go."""
+        gone_by_then = [SYSBOX] if self.dry and SYSBOX in self.record.data.get("packages", []) else []
         while ours:
             # Of a package whose installation was cut off apt may say nothing; it is made whole before it is removed.
-            going = apt_plan.purged_with(run, ours)
-            gone_by_then = {SYSBOX} if self.dry and SYSBOX in self.record.data.get("packages", []) else set()
-            others = sorted(going - gone_by_then)
+            others = sorted(apt_plan.purged_with(run, [*ours, *gone_by_then]))
             if not others:
                 break
             needed = [name for name in ours if set(others) & apt_plan.purged_with(run, [name])]
