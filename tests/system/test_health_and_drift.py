@@ -115,6 +115,17 @@ def whole(box: Box) -> None:
     box.docker("rm -fv served").expect(0)
 
 
+def test_ansibles_check_mode_of_doctor_starts_nothing(box: Box) -> None:
+    box.sh("systemctl stop containai-docker")
+    folder = box.cai("path").out.strip()
+    line = f"cd {folder} && ansible-playbook --check -i inventory/localhost.yml playbooks/doctor-wsl2.yml"
+    done = box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",)).expect(0, "changed=0")
+    print(done.text)
+    assert not box.ok("systemctl is-active containai-docker")
+    box.sh("systemctl start containai-docker")
+    assert states(box)[:2] == (set(), set())
+
+
 @pytest.mark.parametrize("name", cases("socket-mode"))
 def test_doctor_names_exactly_the_broken_part_and_its_command_mends_it(box: Box, name):
     broken = BREAKS[name]

@@ -6,9 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.box import Box
+from tests.system.box import Box, quoted
 
 STATE = "docker -H unix:///var/run/docker.sock inspect -f '{{.Id}} {{.State.StartedAt}}' web"
+# A server of packages that restarts the other engine before it says that it has none.
+SERVER = """
+import http.server, subprocess
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        subprocess.run(["systemctl", "restart", "docker"])
+        self.send_error(404)
+http.server.HTTPServer(("127.0.0.1", 8199), Handler).serve_forever()
+"""
 DOCKERD = "systemctl show -p MainPID --value containai-docker"
 BEFORE: dict[str, str] = {}
 
@@ -33,6 +42,24 @@ def agent(box: Box) -> Iterator[str]:
 def test_a_crash_loop_beside_a_run_is_no_change_of_ours(box: Box) -> None:
     assert box.sh(STATE) == BEFORE["web"]
     box.converged()
+
+
+def test_the_first_failure_is_told_first_and_the_comparison_below_it(box: Box) -> None:
+    """The download fails; and meanwhile somebody has restarted the other engine, which a run of ours could have done."""
+    box.write("/opt/server.py", SERVER)
+    box.sh("systemd-run --quiet --unit=server python3 /opt/server.py")
+    box.sh("for i in $(seq 100); do ss -Hltn sport = 8199 | grep -q . && exit 0; sleep 0.1; done; exit 1")
+    source = quoted(
+        sysbox_version="0.9.9", sysbox_sha256={"amd64": "a" * 64}, sysbox_deb="http://127.0.0.1:8199/sysbox.deb"
+    )
+    done = box.cai("setup", "--json", *source)
+    box.sh("systemctl stop server")
+    assert done.code == 1, done.text
+    first, *later = done.document["errors"]
+    assert "404" in first["message"], first
+    assert [error for error in later if "docker" in error["message"]], later
+    assert all(error["step"] and error["kind"] for error in (first, *later))
+    box.setup()
 
 
 def test_a_setting_that_needs_a_restart_stops_at_running_containers(box: Box, agent: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.box import Box
+from tests.hosts.doubles import desktop, docker_repository
+from tests.system.box import Box, quoted
 
 
 @pytest.fixture
@@ -51,3 +52,28 @@ def test_a_docker_that_is_used_by_now_stays_whole(docker: Box) -> None:
     docker.sh("systemctl restart docker && docker info >/dev/null && docker load -q -i /opt/images/user-image.tar")
     assert "works" in docker.sh("docker run --rm --network none cai-test-image:1 echo works")
     assert not docker.ok("getent group containai || test -e /var/lib/containai")
+
+
+@pytest.mark.slow
+def test_a_docker_of_dockers_repository_that_stays_keeps_it_and_the_diversion(hosts) -> None:
+    """Docker Desktop's link is /usr/bin/docker; by the time of the uninstall somebody uses the packages that setup brought."""
+    box: Box = hosts("kept-repository", "noble")
+    desktop.install(box.name)
+    fingerprint = docker_repository.install(box.name)
+    link = box.sh("readlink /usr/bin/docker")
+    box.setup(
+        *quoted(
+            docker_engine_source="docker",
+            docker_engine_apt_url=f"file://{docker_repository.IN_HOST}",
+            docker_engine_apt_key_url=f"file://{docker_repository.IN_HOST}/gpg",
+            docker_engine_apt_key_fingerprint=fingerprint,
+        )
+    )
+    kept = "/etc/apt/keyrings/containai-docker.gpg /etc/apt/sources.list.d/containai-docker.sources /usr/bin/docker.containai"
+    box.sh(f"ls {kept}; systemctl enable --now docker")
+    diversion = box.sh("dpkg-divert --list /usr/bin/docker")
+    box.cai("uninstall", "--yes", "--purge").expect(0, "is in use by now")
+    box.sh(f"ls {kept}; apt-get -qq update; apt-get -qq check")
+    assert box.sh("dpkg-divert --list /usr/bin/docker") == diversion
+    assert box.sh("readlink /usr/bin/docker") == link
+    box.sh("systemctl restart docker && /usr/bin/docker.containai -H unix:///run/docker.sock info >/dev/null")

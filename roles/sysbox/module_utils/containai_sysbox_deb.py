@@ -186,8 +186,9 @@ def check_losses(allowed, *deb):
     found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
+        wanted = f"{' '.join(needs)}, which Sysbox needs" if needs else PACKAGE
         raise Failure(
-            f"apt would {what} to install {' '.join(needs)}{', which Sysbox needs' if needs else PACKAGE}. Nothing was changed.",
+            f"apt would {what} to install {wanted}. {'Sysbox was not installed.' if deb else 'Nothing was changed.'}",
             f"let it go with `cai setup` and {option}",
             "precondition",
         )
