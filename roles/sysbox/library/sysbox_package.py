@@ -24,7 +24,7 @@ from ansible.module_utils.containai_sysbox_deb import (
     sweep,
 )
 from ansible.module_utils.containai_sysbox_entry import is_right
-from ansible.module_utils.containai_sysbox_health import RESTART, report
+from ansible.module_utils.containai_sysbox_health import RESTART
 from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, unmount, wake
 from ansible.module_utils.containai_sysbox_needs import check_needs
 from ansible.module_utils.containai_sysbox_rules import check_file, check_settings, check_sum, decide, refuse_live, refuse_removal
@@ -48,7 +48,6 @@ options:
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
   preflight: {type: bool, default: false, description: "Refuse what the run would refuse, say whether it is needed, and do nothing else."}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
@@ -72,7 +71,6 @@ EXAMPLES = r"""
     socket: /var/run/docker-containai.sock
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: Sysbox, status: pass, found: Sysbox 0.7.1, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
 version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
 needed: {type: bool, returned: with I(preflight), description: whether a run without it would change anything, sample: false}
@@ -197,10 +195,16 @@ def apply(params, state):
 
 
 def replace(params, step, deb):
-    record = Record()
+    record, downgrade = Record(), step == "downgrade"
+    # apt itself removes and downgrades nothing, and plans for seconds: it is asked first only where it may.
+    going = check_losses(params["allow_removal"], deb) if params["allow_removal"] or downgrade else []
     if step == "install":
         record.watch("sysbox")
-    install(deb, params["progress"], params["apt_wait"], params["allow_removal"], step == "downgrade")
+    for name in going:
+        record.note("removed", name)
+    if going:
+        record.save()
+    install(deb, params["progress"], params["apt_wait"], going, downgrade)
     os.unlink(deb)
     if record.unsettled("sysbox"):
         record.settle("sysbox")
@@ -256,7 +260,6 @@ def main():
             "socket": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "preflight": {"type": "bool", "default": False},
-            "report": {"type": "bool", "default": False},
             "proxy": {"type": "str", "default": "", "no_log": True},
             "progress": {"type": "str", "default": ""},
             "apt_wait": {"type": "int", "default": 300},
@@ -275,8 +278,6 @@ def main():
     with reporting(module, "run `df -h / /var /run`, make room or mend the mount, then try again"):
         if module.params["preflight"]:
             module.exit_json(changed=False, actions=[], **preflight(module))
-        if module.params["report"]:
-            module.exit_json(changed=False, **report(module.params))
         result = converge(module) if module.params["state"] == "present" else remove(module)
         if not module.check_mode:
             sweep()

@@ -24,7 +24,6 @@ description:
 options:
   path: {type: path, required: true, description: The daemon.json.}
   runtime: {type: path, default: /usr/bin/sysbox-runc, description: The runtime's program.}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: Whether the entry shall be there.}
 attributes:
   check_mode: {support: full}
@@ -35,7 +34,6 @@ EXAMPLES = r"""
     path: /etc/docker/daemon.json
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: runtime, status: pass, found: /etc/docker/daemon.json has sysbox-runc, hint: ""}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: change, what: "/etc/docker/daemon.json: runtimes.sysbox-runc"}]}
 """
 
@@ -105,39 +103,17 @@ def refuse(module, message):
     )  # fmt: skip
 
 
-def report(path, runtime):
-    """Return the finding about the entry."""
-    try:
-        data = read(path) or b""
-        right = with_runtime(data, NAME, {"path": runtime}) == data
-    except PermissionError as error:
-        return {"part": "runtime", "status": "unknown", "found": f"{path}: {error.strerror}", "hint": 'run `sudo "$(command -v cai)" doctor`'}
-    except (DaemonJsonError, OSError) as error:
-        return {
-            "part": "runtime",
-            "status": "fail",
-            "found": f"{path} cannot be used: {getattr(error, 'strerror', None) or error}",
-            "hint": f"mend it with `sudoedit {path}`, then run `cai setup`",
-        }
-    if not right:
-        return {"part": "runtime", "status": "fail", "found": f"{path} has no runtime {NAME} at {runtime}", "hint": "run `cai setup`"}
-    return {"part": "runtime", "status": "pass", "found": f"{path} has the runtime {NAME}", "hint": ""}
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
-            "report": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
     hold(module)
     path = module.params["path"]
-    if module.params["report"]:
-        module.exit_json(changed=False, findings=[report(path, module.params["runtime"])])
     try:
         before = read(path)
         after = wanted_bytes(module, before)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 
+from ansible.module_utils.containai.findings import finding
 from ansible.module_utils.containai_sysbox_deb import installed, newer
 
 ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
+
+
+def weaknesses(advisories, known):
+    """Return the finding about the advisories that concern the installed Sysbox; none where there are none. `known`: versions with known checksums."""
+    version, found = open_ones(advisories) if advisories else (None, [])
+    return [finding("Sysbox advisories", "warn", told(version, found), way(found, known))] if found else []
 
 
 def open_ones(advisories):

@@ -168,25 +168,28 @@ def in_shadow(argv, **more):
 
 # fuse3 provides the `fuse` that the package wants; the package `fuse` itself would remove fuse3.
 NEEDS = ("fuse3", "kmod")
+# What the package itself names, for a plan that is made before the package is here.
+DEPENDS = ("jq", "rsync", "iptables", "lsb-release")
 INSTALL = ("install", "--no-install-recommends", "--reinstall")
 
 
-def missing():
-    """What it needs and the host lacks; what is there stays at its version."""
-    listing = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *NEEDS]).stdout.splitlines()
-    return [name for name in NEEDS if f"installed {name}" not in listing]
+def missing(names=NEEDS):
+    """Return those that the host lacks; what is there stays at its version."""
+    listing = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n", *names]).stdout.splitlines()
+    return [name for name in names if f"installed {name}" not in listing]
 
 
-def check_losses(allowed, *deb):
+def check_losses(allowed, deb=None):
     """Refuse a transaction that would remove or downgrade anything but Sysbox itself; return what goes with permission."""
-    needs = missing()
+    needs = missing(NEEDS if deb else (*NEEDS, *DEPENDS))
     if not (needs or deb):
         return []
-    lost = [loss for loss in apt_plan.losses(run, [*INSTALL, "--allow-downgrades", *needs, *deb]) or [] if loss.name != PACKAGE]
+    wanted = [*needs, deb] if deb else needs
+    lost = [loss for loss in apt_plan.losses(run, [*INSTALL, "--allow-downgrades", *wanted]) or [] if loss.name != PACKAGE]
     found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
-        wanted = f"{' '.join(needs)}, which Sysbox needs" if needs else PACKAGE
+        wanted = PACKAGE if deb else f"{' '.join(needs)}, which Sysbox needs"
         raise Failure(
             f"apt would {what} to install {wanted}. {'Sysbox was not installed.' if deb else 'Nothing was changed.'}",
             f"let it go with `cai setup` and {option}",
@@ -195,19 +198,15 @@ def check_losses(allowed, *deb):
     return [loss.name for loss in lost]
 
 
-def install(deb, progress="", wait=300, allowed=(), downgrade=False):
-    """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt.
-
-    apt itself removes and downgrades nothing unless it is told that it may, and is asked first then; a plan takes it seconds.
-    """
-    keep = [] if (allowed or downgrade) and check_losses(allowed, deb) else ["--no-remove"]
-    keep += ["--allow-downgrades"] if downgrade else []
+def install(deb, progress="", wait=300, going=(), downgrade=False):
+    """Install or upgrade. Where that fails, dpkg is left able to work: a half-configured package would block apt. `going`: what apt may remove."""
+    keep = [*([] if going else ["--no-remove"]), *(["--allow-downgrades"] if downgrade else [])]
     apt_get = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={wait}", *apt_plan.OPTIONS]
     argv = [*apt_get, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *missing(), deb]
     result = followed(in_shadow, argv, progress)
     if result.returncode == 0:
         return
-    check_losses(allowed, deb)
+    check_losses(going, deb)
     in_shadow(["dpkg", "--configure", "-a"])
     update = followed(run, [*apt_get, "update"], progress)
     result = followed(in_shadow, argv, progress)

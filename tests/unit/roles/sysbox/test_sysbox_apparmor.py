@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_sysbox_apparmor as profile
+from ansible.module_utils.containai_sysbox_health import of_apparmor
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 
@@ -26,7 +28,7 @@ class Host:
         self.loaded.write_text("docker-default (enforce)\nfusermount3 (enforce)\n")
         self.enabled.write_text("Y\n")
         for name in ("PROFILE", "LOCAL", "LOADED", "ENABLED"):
-            monkeypatch.setattr(module, name, str(getattr(self, name.lower())))
+            monkeypatch.setattr(profile, name, str(getattr(self, name.lower())))
         self.commands = commands
         commands.add("apparmor_parser")
 
@@ -56,7 +58,7 @@ def test_there_and_back(module: ModuleType, host: Host, recorded: Callable[[], A
     answer = run_module(module)
     assert answer.actions == plan.actions == [("create" if before is None else "change", str(host.local))]
     assert answer["diff"] == plan["diff"]
-    assert host.local.read_bytes().endswith(module.BLOCK)
+    assert host.local.read_bytes().endswith(profile.BLOCK)
     assert host.local.read_text().startswith(before or "")
     assert host.commands.of("apparmor_parser") == [["--replace", str(host.profile)]]
     assert str(host.local) in recorded()["files"]
@@ -78,9 +80,9 @@ def test_what_others_added_since_stays(module: ModuleType, host: Host) -> None:
 
 
 def test_a_block_that_setup_did_not_write_stays(module: ModuleType, host: Host) -> None:
-    host.local.write_bytes(module.BLOCK)
+    host.local.write_bytes(profile.BLOCK)
     assert not run_module(module, state="absent")["changed"]
-    assert host.local.read_bytes() == module.BLOCK
+    assert host.local.read_bytes() == profile.BLOCK
 
 
 # A host on which nothing is done.
@@ -104,7 +106,7 @@ def test_nothing_is_done_without_the_loaded_profile(
     free(host)
     for check in (True, False):
         assert not run_module(module, check_mode=check)["changed"]
-    assert run_module(module, report=True)["findings"] == []
+    assert of_apparmor() == []
     assert not host.local.exists()
     assert recorded() == {}
     assert host.reloads == 0
@@ -134,7 +136,7 @@ def test_a_run_that_was_killed_before_the_profile_was_loaded_is_brought_to_its_e
         patch.setattr(module, "reload", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             module.present(False)
-    assert module.BLOCK in host.local.read_bytes()
+    assert profile.BLOCK in host.local.read_bytes()
     assert run_module(module).actions == [("reload", str(host.profile))]
     assert host.reloads == 1
     assert "apparmor_reload" not in recorded()
@@ -142,8 +144,8 @@ def test_a_run_that_was_killed_before_the_profile_was_loaded_is_brought_to_its_e
 
 
 def test_the_health_report(module: ModuleType, host: Host) -> None:
-    (finding,) = run_module(module, report=True)["findings"]
+    (finding,) = of_apparmor()
     assert (finding["status"], finding["hint"]) == ("fail", "run `cai setup`")
     run_module(module)
-    (finding,) = run_module(module, report=True)["findings"]
+    (finding,) = of_apparmor()
     assert finding["status"] == "pass"

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import containai_sysbox_proof
+from ansible.module_utils.containai_sysbox_advisories import weaknesses
+from ansible.module_utils.containai_sysbox_health import of_isolation, plain_containers
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -91,8 +94,8 @@ def test_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
     assert docker.commands.calls == []
 
 
-def test_a_report_in_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
-    (finding,) = run_module(module, check_mode=True, socket=docker.socket, report=True)["findings"]
+def test_a_report_in_check_mode_runs_nothing(docker: Docker) -> None:
+    finding = of_isolation(docker.socket, ready=True, check_mode=True)
     assert finding["status"] == "unknown"
     assert "check mode" in finding["found"]
     assert docker.commands.calls == []
@@ -170,7 +173,7 @@ def test_a_container_that_hangs_is_given_up(
     module: ModuleType, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker.commands.add("docker", "exec 2>/dev/null; while :; do :; done")
-    monkeypatch.setattr(module, "RUN_SECONDS", 0.3)
+    monkeypatch.setattr(containai_sysbox_proof, "RUN_SECONDS", 0.3)
     answer = run_module(module, socket=docker.socket)
     assert "did not end within" in answer["msg"]
 
@@ -185,30 +188,26 @@ def test_no_docker_cli(module: ModuleType, docker: Docker, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("ready", "status"), [(True, "pass"), (False, "unknown")])
-def test_the_health_report(module: ModuleType, docker: Docker, ready: bool, status: str) -> None:
-    (finding,) = run_module(module, socket=docker.socket, report=True, ready=ready)["findings"]
-    assert finding["status"] == status
+def test_the_health_report(docker: Docker, ready: bool, status: str) -> None:
+    assert of_isolation(docker.socket, ready, check_mode=False)["status"] == status
     docker.prints("sysbox-runc", f"{WHOLE}\n{FUSE}")
-    (finding,) = run_module(module, socket=docker.socket, report=True, ready=ready)["findings"]
-    assert finding["status"] == ("fail" if ready else "unknown")
+    assert of_isolation(docker.socket, ready, check_mode=False)["status"] == ("fail" if ready else "unknown")
 
 
-def test_the_health_report_names_the_containers_that_are_not_under_sysbox(module: ModuleType, docker: Docker) -> None:
+def test_the_health_report_names_the_containers_that_are_not_under_sysbox(docker: Docker) -> None:
     docker.answers["/containers/json"] = [{"Id": "a"}, {"Id": "b"}, {"Id": "gone"}]
     for identity, name, runtime in (("a", "web", "sysbox-runc"), ("b", "old", "runc")):
         docker.answers[f"/containers/{identity}/json"] = {"Name": f"/{name}", "HostConfig": {"Runtime": runtime}}
-    _, finding = run_module(module, socket=docker.socket, report=True)["findings"]
+    (finding,) = plain_containers(docker.socket)
     assert (finding["part"], finding["status"]) == ("containers", "warn")
     assert finding["found"].endswith(": old")
     assert "`cai run`" in finding["hint"]
-    (only,) = run_module(module, socket=docker.socket, report=True, ready=False)["findings"]
-    assert only["part"] == "isolation"
 
 
-def test_the_image_runs(module: ModuleType, needs_root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_image_runs(needs_root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its program and libraries are enough: cat works with that folder as its root."""
     monkeypatch.setattr("ansible.module_utils.containai.process.PATH", "/usr/bin:/bin")
-    with tarfile.open(fileobj=io.BytesIO(module.image())) as tar:
+    with tarfile.open(fileobj=io.BytesIO(containai_sysbox_proof.image())) as tar:
         tar.extractall(tmp_path / "root", filter="fully_trusted")
     (tmp_path / "root" / "etc" / "greeting").write_text("hello\n")
     script = "import os, sys; os.chroot(sys.argv[1]); os.execv('/bin/cat', ['cat', '/etc/greeting'])"
@@ -243,13 +242,12 @@ def test_a_known_weakness_of_the_installed_sysbox_is_told_with_the_way_out(
     docker.commands.add("dpkg-query", f"printf '{version}.linux\\tinstall ok installed'")
     more = {"socket": docker.socket, "advisories": ADVISORIES, "known": known}
     answer, planned = run_module(module, **more), run_module(module, check_mode=True, **more)
-    report = run_module(module, report=True, **more)["findings"]
+    report = weaknesses(ADVISORIES, known)
     assert planned.warned == answer.warned
-    assert len(report) == (2 if told else 1)
-    for text in (answer.warned, *(f"{one['found']} {one['hint']}" for one in report[1:])):
+    for text in (answer.warned, *(f"{one['found']} {one['hint']}" for one in report)):
         assert [word for word in ("an old hole", "a new hole") if word in text] == told
         assert command in text
-    assert [one["status"] for one in report[1:]] == ["warn"] * bool(told)
+    assert [one["status"] for one in report] == ["warn"] * bool(told)
     assert ("https://example.org/0.7.2, then run" in answer.warned) == (bool(told) and "0.7.2" not in known)
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from ansible.module_utils import containai_sysbox_health
+from ansible.module_utils.containai_sysbox_health import of_runtime
 
-from tests.unit.roles.conftest import load_module, run_module
-
-
-@pytest.fixture
-def module() -> ModuleType:
-    return load_module("sysbox_runtime")
+PROGRAM = "/usr/bin/sysbox-runc"
 
 
 @pytest.fixture
@@ -31,12 +27,10 @@ def file(tmp_path: Path) -> Path:
         ('{"debug": tru', "fail", "cannot be used: it is not valid JSON", "`sudoedit "),
     ],
 )
-def test_the_health_report(
-    module: ModuleType, file: Path, text: str | None, status: str, found: str, hint: str
-) -> None:
+def test_the_health_report(file: Path, text: str | None, status: str, found: str, hint: str) -> None:
     if text is not None:
         file.write_text(text)
-    (finding,) = run_module(module, path=str(file), report=True)["findings"]
+    finding = of_runtime(str(file), PROGRAM)
     assert (finding["part"], finding["status"]) == ("runtime", status)
     assert found in finding["found"]
     assert hint in finding["hint"]
@@ -44,13 +38,13 @@ def test_the_health_report(
 
 @pytest.mark.parametrize(("error", "status"), [(errno.EACCES, "unknown"), (errno.EIO, "fail")])
 def test_the_health_report_of_a_file_that_cannot_be_read(
-    module: ModuleType, file: Path, monkeypatch: pytest.MonkeyPatch, error: int, status: str
+    file: Path, monkeypatch: pytest.MonkeyPatch, error: int, status: str
 ) -> None:
     def no(path: str) -> bytes:
         raise OSError(error, os.strerror(error), path)
 
-    monkeypatch.setattr(module, "read", no)
-    (finding,) = run_module(module, path=str(file), report=True)["findings"]
+    monkeypatch.setattr(containai_sysbox_health, "read", no)
+    finding = of_runtime(str(file), PROGRAM)
     assert finding["status"] == status
     assert os.strerror(error) in finding["found"]
     assert "`" in finding["hint"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import containai_sysbox_containers as containers
+from ansible.module_utils import containai_sysbox_health as health
 
 from tests.unit.roles.conftest import load_module, run_module
 from tests.unit.roles.sysbox.package.host import LIVE, Host
@@ -159,9 +160,9 @@ def test_containers_that_lost_their_sysbox_are_named(
     run_module(module, **parameters)
     parameters["socket"] = engine(LIVE).path
     mounts("s1")
-    assert [one["status"] for one in run_module(module, report=True, **parameters)["findings"]] == ["pass", "pass"]
+    assert (health.of_mounts(), health.of_containers(parameters["socket"])) == ([], [])
     mounts(dead=("s1",))
-    found = {one["part"]: one for one in run_module(module, report=True, **parameters)["findings"]}
+    found = {one["part"]: one for one in (*health.of_mounts(), *health.of_containers(parameters["socket"]))}
     assert found["Sysbox mounts"]["status"] == found["Sysbox containers"]["status"] == "fail"
     assert "agent-1" in found["Sysbox containers"]["found"]
     assert "sysbox_restart_containers=true" in found["Sysbox containers"]["hint"]

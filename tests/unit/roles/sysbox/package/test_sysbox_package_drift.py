@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.unit.roles.conftest import run_module
+from ansible.module_utils.containai_sysbox_health import of_package
+
+from tests.unit.roles.conftest import load_module, run_module
 from tests.unit.roles.sysbox.package.host import Host
 
 
@@ -58,16 +60,17 @@ def test_a_program_that_is_gone_brings_the_package_again(
 ) -> None:
     run_module(module, **parameters)
     (tmp_path / "sysbox-runc").unlink()
-    (finding, *_) = run_module(module, report=True, **parameters)["findings"]
+    (finding, *_), ready = of_package("0.7.1")
+    assert not ready
     assert (finding["status"], finding["found"]) == ("fail", "Sysbox 0.7.1, incomplete; 0.7.1 is needed")
     assert ("change", "Sysbox 0.7.1 (repair of 0.7.1)") in run_module(module, **parameters).actions
 
 
-def test_the_health_report(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
+def test_the_health_report(module: ModuleType, host: Host) -> None:
     def statuses() -> list[str]:
-        answer = run_module(module, report=True, **parameters)
-        assert all(one["status"] == "pass" or "`" in one["hint"] for one in answer["findings"])
-        return [one["status"] for one in answer["findings"]]
+        findings, _ = of_package("0.7.1")
+        assert all(one["status"] == "pass" or "`" in one["hint"] for one in findings)
+        return [one["status"] for one in findings]
 
     assert statuses() == ["fail"]
     host.has("0.7.0")
@@ -77,3 +80,19 @@ def test_the_health_report(module: ModuleType, host: Host, parameters: dict[str,
     host.active.unlink()
     assert statuses() == ["pass", "fail"]
     assert host.changes() == []
+
+
+def test_the_report_has_every_part_and_tries_no_isolation_where_the_engine_cannot_be_used(
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(module, **parameters)
+    daemon_json = tmp_path / "daemon.json"
+    daemon_json.write_text('{"runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}}')
+    info = {"version": "0.7.1", "socket": parameters["socket"], "daemon_json": str(daemon_json), "engine_ready": False}
+    found = run_module(load_module("sysbox_info"), **info)["findings"]
+    assert [(one["part"], one["status"]) for one in found] == [
+        ("Sysbox", "pass"),
+        ("Sysbox services", "pass"),
+        ("runtime", "pass"),
+        ("isolation", "unknown"),
+    ]

@@ -191,7 +191,7 @@ def test_a_package_in_a_folder_that_only_root_may_enter_is_left_to_root(monkeypa
 
 @pytest.mark.parametrize("how", [{"preflight": True}, {}], ids=str)
 def test_a_package_that_would_go_for_sysbox_is_named(
-    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, how: dict[str, bool]
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, recorded, how: dict[str, bool]
 ) -> None:
     (tmp_path / "lost").write_text("Remv fuse [2.9.9]\nInst fuse3 (3.10 Ubuntu:22.04/jammy [amd64])\n")
     answer = run_module(module, **parameters, **how)
@@ -199,6 +199,8 @@ def test_a_package_that_would_go_for_sysbox_is_named(
     assert "remove fuse 2.9.9" in answer["msg"]
     assert host.version is None
     assert run_module(module, **parameters, **how, allow_removal=["fuse"]).get("failed") is None
+    # The comparison at the end and the uninstall know of it by this.
+    assert recorded().get("removed", []) == ([] if how else ["fuse"])
 
 
 def test_sysbox_is_not_removed_with_what_others_brought(
