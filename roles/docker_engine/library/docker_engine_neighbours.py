@@ -169,12 +169,14 @@ def compared(before, again, state_dir):
     return snapshot, found
 
 
-def report(snapshot):
+def report(folder, ours):
     """Return a finding: which engine and context the user has beside ours."""
-    active, answers = snapshot["things"]["the active docker context"], snapshot["engine"]["answers"]
+    asked = OtherEngine(SOCKET)
+    active, answers = active_context(folder), asked.engine()["answers"]
+    answers = "unknown" if asked.unknown else answers
     engine = {"yes": "another engine answers", "no": "no other engine answers", "unknown": "another engine does not answer in time"}[answers]
     found = f"the active docker context is {active}; {engine} on {SOCKET}"
-    if active in snapshot["ours"]:
+    if active in ours:
         return {"part": "other engines", "status": "warn", "found": found, "hint": "run `docker context use default` if that was not meant"}
     return {"part": "other engines", "status": "unknown" if answers == "unknown" else "pass", "found": found, "hint": ""}
 
@@ -205,7 +207,7 @@ def main():
     ours = {module.params["ours"], *recorded(module.params["state_dir"]), *(module.params["before"] or {}).get("ours", [])}
     folder, state_dir = module.params["config_dir"] or os.path.join(home, ".docker"), module.params["state_dir"]
     if module.params["report"]:
-        module.exit_json(changed=False, findings=[report(take(folder, ours, state_dir))])
+        module.exit_json(changed=False, findings=[report(folder, ours)])
     if not module.params["before"]:
         module.exit_json(changed=False, snapshot=take(folder, ours, state_dir))
     snapshot, found = compared(module.params["before"], lambda: take(folder, ours, state_dir), state_dir)
