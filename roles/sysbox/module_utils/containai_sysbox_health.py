@@ -23,7 +23,9 @@ def look(params, check_mode):
     """Return the findings about Sysbox, in the order of its parts. A container is run only where engine and Sysbox are such that it means something."""
     findings, ready = of_package(params["version"])
     ready = ready and params["engine_ready"]
-    findings += [*of_mounts(), *of_containers(params["socket"]), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
+    if params["engine_ready"]:  # one that gives no answer would not give it here either, and takes its time
+        findings += of_containers(params["socket"])
+    findings += [*of_mounts(), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
     findings.append(of_isolation(params["socket"], ready, check_mode))
     if ready:
         findings += plain_containers(params["socket"])
