@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 module: sysbox_info
 short_description: Return a health report of Sysbox
 description:
-  - The package and its version, its services, the runtime in daemon.json, AppArmor's rules for it, dead mounts, containers that it no longer serves,
+  - The package and its version, its services, the runtime in daemon.json, AppArmor's rules for it, dead mounts, containers that it no longer serves, data saved from a killed one,
     running containers that are not under it, known weaknesses, and what a container under it sees of itself (see M(sysbox_isolation)).
   - A container is run only where the engine and Sysbox can be used, and never in check mode. Nothing else is changed.
 options:
@@ -19,6 +19,7 @@ options:
   socket: {type: path, required: true, description: The engine's API socket.}
   engine_ready: {type: bool, default: true, description: Whether the engine can be used.}
   daemon_json: {type: path, required: true, description: The daemon.json of the engine.}
+  data_root: {type: path, required: true, description: The engine's data folder.}
   runtime: {type: path, default: /usr/bin/sysbox-runc, description: The runtime's program.}
   advisories: {type: list, elements: dict, default: [], description: "Weaknesses of Sysbox: C(version) (the newest that has it), C(fixed_in), C(what), C(source)."}
   known: {type: list, elements: str, default: [], description: Versions of Sysbox whose checksums the role knows.}
@@ -31,6 +32,7 @@ EXAMPLES = r"""
     version: 0.7.1
     socket: /var/run/docker-containai.sock
     daemon_json: /etc/docker/daemon.json
+    data_root: /var/lib/docker-containai
 """
 RETURN = r"""
 findings: {type: list, elements: dict, returned: always, description: parts of a health report, sample: [{part: Sysbox, status: pass, found: Sysbox 0.7.1, hint: ""}]}
@@ -44,6 +46,7 @@ def main():
             "socket": {"type": "path", "required": True},
             "engine_ready": {"type": "bool", "default": True},
             "daemon_json": {"type": "path", "required": True},
+            "data_root": {"type": "path", "required": True},
             "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
             "advisories": {"type": "list", "elements": "dict", "default": []},
             "known": {"type": "list", "elements": "str", "default": []},

@@ -11,7 +11,19 @@ from ansible.module_utils.containai.errors import Failure, reporting
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record
-from ansible.module_utils.containai_sysbox_containers import dead_mounts, live_mounts, lost, names, refuse_removed, running, start, stop, stopped
+from ansible.module_utils.containai_sysbox_containers import (
+    about_rescued,
+    dead_mounts,
+    live_mounts,
+    lost,
+    names,
+    refuse_removed,
+    rescued,
+    running,
+    start,
+    stop,
+    stopped,
+)
 from ansible.module_utils.containai_sysbox_deb import (
     PACKAGE,
     check_deb,
@@ -122,11 +134,15 @@ class State:
         if self.lost and params["restart_containers"]:
             refuse_removed(self.lost)
             self.ended = self.lost
+        self.rescued = [(folder, found) for folder, found in map(rescued, params["data_roots"]) if found]
         self.unsettled = Record().unsettled("sysbox") and not self.step  # a run was killed between dpkg's end and the record
 
     def tell(self, module):
         if self.warning:
             module.warn(self.warning)
+        for folder, found in self.rescued:
+            what, way = about_rescued(folder, found)
+            module.warn(f"{what}. To be rid of this, {way}.")
         if self.lost and not self.ended:
             module.warn(
                 f"No Sysbox serves these containers any more, since it ended while they ran: {names(self.lost)}. Nothing new can be started in them. {RESTART} stops "

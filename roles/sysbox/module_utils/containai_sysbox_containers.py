@@ -183,3 +183,21 @@ def fault(one):
     except OSError as error:
         return f"it cannot be looked at ({error.strerror})"
     return "" if isolated and served else "it runs, and is not isolated"
+
+
+def rescued(data_root):
+    """Return what containers' own Docker kept when a sysbox-mgr was killed: (the folder, the names in it). No names where none are, or for root alone to see."""
+    folder = os.path.join(data_root, "rescued")
+    try:
+        return folder, sorted(os.listdir(folder))
+    except OSError:
+        return folder, []
+
+
+def about_rescued(folder, found):
+    """Return (what is there, what to do with it)."""
+    shown = f"{', '.join(found[:5])}{f' and {len(found) - 5} more' if found[5:] else ''}"
+    return (
+        f"{folder} holds what containers' own Docker had kept when sysbox-mgr was killed: {shown}",
+        f"look with `sudo ls {folder}`, copy what is needed into the stopped container with `docker cp`, then remove the rest",
+    )

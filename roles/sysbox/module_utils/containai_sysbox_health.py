@@ -9,7 +9,7 @@ from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.findings import finding
 from ansible.module_utils.containai.record import read
 from ansible.module_utils.containai_sysbox_advisories import weaknesses
-from ansible.module_utils.containai_sysbox_containers import dead_mounts, lost, names, running
+from ansible.module_utils.containai_sysbox_containers import about_rescued, dead_mounts, lost, names, rescued, running
 from ansible.module_utils.containai_sysbox_deb import installed
 from ansible.module_utils.containai_sysbox_entry import NAME
 from ansible.module_utils.containai_sysbox_host import idle_units
@@ -25,7 +25,7 @@ def look(params, check_mode):
     ready = ready and params["engine_ready"]
     if params["engine_ready"]:  # one that gives no answer would not give it here either, and takes its time
         findings += of_containers(params["socket"])
-    findings += [*of_mounts(), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
+    findings += [*of_mounts(), *of_rescued(params["data_root"]), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
     findings.append(of_isolation(params["socket"], ready, check_mode))
     if ready:
         findings += plain_containers(params["socket"])
@@ -109,6 +109,12 @@ def of_mounts():
         return []
     found = f"{len(dead)} below /var/lib/sysboxfs are dead: their sysbox-fs ended without taking them off"
     return [finding("Sysbox mounts", "fail", found, "run `cai setup`")]
+
+
+def of_rescued(data_root):
+    """Return the finding about data that were saved from a killed sysbox-mgr; none where there are none."""
+    folder, found = rescued(data_root)
+    return [finding("rescued data", "warn", *about_rescued(folder, found))] if found else []
 
 
 def of_containers(socket):

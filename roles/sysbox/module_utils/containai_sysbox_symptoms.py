@@ -13,8 +13,8 @@ from ansible.module_utils.containai.process import output
 UNITS = ("sysbox-fs", "sysbox-mgr")
 SECCOMP = "set `networkingMode=nat` below `[wsl2]` in %UserProfile%\\.wslconfig, run `wsl --shutdown` in Windows, then `cai setup` again"
 APPARMOR = (
-    "allow it: `printf '%s\\n' 'mount fstype=@{fuse_types} options=(nosuid,nodev,rw) -> /var/lib/sysboxfs/**/,' 'umount /var/lib/sysboxfs/**/,' "
-    "| sudo tee -a /etc/apparmor.d/local/fusermount3 && sudo systemctl reload apparmor`, then `cai setup` again"
+    "run `cai setup` again, which adds rules for Sysbox to /etc/apparmor.d/local/fusermount3; if they are there already, load them with "
+    "`sudo apparmor_parser --replace /etc/apparmor.d/fusermount3`"
 )
 # Never a bare `systemctl restart sysbox`: containers that run under it would lose the owners of their files. Setup starts it in the right order.
 RESTART = "run `cai doctor`: it names the containers whose Sysbox ended, and `cai setup -e sysbox_restart_containers=true` mends them"

@@ -87,12 +87,22 @@ def test_the_report_has_every_part_and_tries_no_isolation_where_the_engine_canno
 ) -> None:
     run_module(module, **parameters)
     daemon_json = tmp_path / "daemon.json"
+    saved = tmp_path / "data" / "rescued" / "0123-docker-1"
+    saved.mkdir(parents=True)
+    assert saved.name in run_module(module, **{**parameters, "data_roots": [str(tmp_path / "data")]}).warned
     daemon_json.write_text('{"runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}}')
-    info = {"version": "0.7.1", "socket": parameters["socket"], "daemon_json": str(daemon_json), "engine_ready": False}
+    info = {
+        "version": "0.7.1",
+        "socket": parameters["socket"],
+        "daemon_json": str(daemon_json),
+        "engine_ready": False,
+        "data_root": str(tmp_path / "data"),
+    }
     found = run_module(load_module("sysbox_info"), **info)["findings"]
     assert [(one["part"], one["status"]) for one in found] == [
         ("Sysbox", "pass"),
         ("Sysbox services", "pass"),
+        ("rescued data", "warn"),
         ("runtime", "pass"),
         ("isolation", "unknown"),
     ]
