@@ -19,15 +19,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 8199), Handler).serve_forever()
 """
 DOCKERD = "systemctl show -p MainPID --value containai-docker"
-BEFORE: dict[str, str] = {}
+WEB: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
 def box(hosts) -> Box:
     """Another Docker with a container on a published port, and one that crashes in a loop; setup ran beside it."""
     made: Box = hosts("lives", "trixie", "none", "linux", "other-docker")
-    BEFORE["web"] = made.sh(STATE)
+    WEB["before"] = made.sh(STATE)
     made.setup()
+    WEB["after"] = made.sh(STATE)
     return made
 
 
@@ -40,7 +41,7 @@ def agent(box: Box) -> Iterator[str]:
 
 
 def test_a_crash_loop_beside_a_run_is_no_change_of_ours(box: Box) -> None:
-    assert box.sh(STATE) == BEFORE["web"]
+    assert WEB["before"] == WEB["after"]
     box.converged()
 
 
