@@ -51,3 +51,27 @@ def test_a_folder_that_root_may_not_enter_is_named_before_anything_is_done(hosts
     box.cai("setup").expect(3, "Root cannot read /home/dev/.docker", "Nothing was changed", "DOCKER_CONFIG")
     assert snapshot.difference(before, box.snapshot()) == []
     box.sh("systemctl stop closed")
+
+
+# A value that this host cannot use -> what the message says of it.
+UNUSABLE = {
+    "docker_engine_data_root=/opt/over/docker": "overlay",
+    "docker_engine_data_root=/opt/fused/docker": "fuse",
+    "docker_engine_socket=/nowhere/docker.sock": "/nowhere",
+    f"docker_engine_socket=/run/{'long' * 30}.sock": "107",
+}
+
+
+@pytest.mark.slow
+def test_a_place_that_cannot_hold_data_or_a_socket_is_refused_before_anything_is_done(hosts) -> None:
+    box: Box = hosts("no-place", dress="linux")
+    box.sh("apt-get -qq install -y --no-install-recommends bindfs >/dev/null")
+    box.sh("mkdir -p /opt/over /opt/fused /opt/plain /run/parts/lower /run/parts/upper /run/parts/work")
+    box.sh(
+        "mount -t overlay over -o lowerdir=/run/parts/lower,upperdir=/run/parts/upper,workdir=/run/parts/work /opt/over"
+    )
+    box.sh("bindfs /opt/plain /opt/fused")
+    before = box.snapshot()
+    for value, word in UNUSABLE.items():
+        print(box.cai("setup", "-e", value).expect(3, word, "cai setup").text)
+    assert snapshot.difference(before, box.snapshot()) == []
