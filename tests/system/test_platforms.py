@@ -43,6 +43,7 @@ KERNELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("release", "version", "wsl"), KERNELS.values(), ids=KERNELS.keys())
 def test_the_command_and_the_roles_agree_on_a_kernel(box: Box, release: str, version: str, wsl: bool):
     dress(box, release, version)

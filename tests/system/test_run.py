@@ -110,6 +110,7 @@ def test_an_engine_that_is_stopped_is_named_with_the_command_that_starts_it(box:
     box.cai("status").expect(0)
 
 
+@pytest.mark.slow
 def test_doctor_mends_what_setup_mends(box: Box) -> None:
     box.shell("docker context update containai-secure --docker host=tcp://192.0.2.1:1").expect(0)
     box.cai("doctor").expect(1, "was edited")
