@@ -91,6 +91,7 @@ def outcomes(report: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {name: one["outcome"] for name, one in report.items()}
 
 
+@pytest.mark.slow
 def test_the_distros_of_windows_hosts_are_found_and_reached_through_wsl_exe(controller: Controller) -> None:
     inventory = controller.discovered()
     command = ["ansible-inventory", "-i", str(inventory), "--playbook-dir", "playbooks", "--list"]

@@ -67,7 +67,8 @@ def pack(box: Box, code: int, *, sudo: bool = False) -> dict[str, str]:
     return texts
 
 
-@pytest.mark.parametrize("columns", [pytest.param(80, marks=pytest.mark.slow), 44])
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 44])
 def test_a_dry_run_on_a_terminal_reads_as_a_plan(bare: Box, columns: int) -> None:
     stays, live = see(bare, columns, "setup", "--dry-run")
     assert any("Look at" in line or "Check" in line for line in live)
