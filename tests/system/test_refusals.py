@@ -41,16 +41,15 @@ def test_a_folder_that_root_may_not_enter_is_named_before_anything_is_done(hosts
     """As an encrypted home is: a FUSE file system that is open to its user alone."""
     box: Box = hosts("closed-home", dress="linux")
     box.sh("apt-get -qq install -y --no-install-recommends bindfs >/dev/null")
+    box.sh("su dev -c 'mkdir -p ~/.docker ~/plain'")
+    before = box.snapshot()
     # It lives in a service of its own, as it would in the user's session.
-    box.sh(
-        "su dev -c 'mkdir -p ~/.docker ~/plain' && systemd-run --quiet --unit=closed --uid=dev bindfs -f --no-allow-other /home/dev/plain /home/dev/.docker"
-    )
+    box.sh("systemd-run --quiet --unit=closed --uid=dev bindfs -f --no-allow-other /home/dev/plain /home/dev/.docker")
     box.sh("for i in $(seq 100); do grep -q /home/dev/.docker /proc/self/mountinfo && exit 0; sleep 0.1; done; exit 1")
     assert not box.ok("ls /home/dev/.docker"), "root may enter it"
-    before = box.snapshot()
     box.cai("setup").expect(3, "Root cannot read /home/dev/.docker", "Nothing was changed", "DOCKER_CONFIG")
-    assert snapshot.difference(before, box.snapshot()) == []
     box.sh("systemctl stop closed")
+    assert snapshot.difference(before, box.snapshot()) == []
 
 
 # A value that this host cannot use -> what the message says of it.
