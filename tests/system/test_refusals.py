@@ -40,7 +40,7 @@ def test_a_machine_that_cannot_carry_the_engine_is_refused(hosts, dress: str) ->
 def test_a_folder_that_root_may_not_enter_is_named_before_anything_is_done(hosts) -> None:
     """As an encrypted home is: a FUSE file system that is open to its user alone."""
     box: Box = hosts("closed-home", dress="linux")
-    box.sh("apt-get -qq install -y --no-install-recommends bindfs >/dev/null")
+    box.sh("apt-get -qq install -y --no-install-recommends bindfs fuse3 >/dev/null")
     box.sh("su dev -c 'mkdir -p ~/.docker ~/plain'")
     before = box.snapshot()
     # It lives in a service of its own, as it would in the user's session.
