@@ -67,7 +67,8 @@ def test_dpkgs_journal_is_settled_before_apt_plans(module: ModuleType, host: Hos
     note(packages=["fuse3"])
     host.needs = {"fuse3": ["sysbox-ce"]}
     host.plan()
-    host.commands.add("dpkg", f"echo '{{}}' >{host.folder}/needs")
+    settled = f"echo '{{}}' >{host.folder}/needs; : >{host.folder}/needed"
+    host.commands.add("dpkg", f"case $1 in --configure) {settled};; --no-act) [ ! -s {host.folder}/needed ];; esac")
     assert ("remove", "packages: fuse3") in remove(module, host).actions
 
 
