@@ -46,7 +46,7 @@ def test_a_crash_loop_beside_a_run_is_no_change_of_ours(box: Box) -> None:
 
 
 def test_the_first_failure_is_told_first_and_the_comparison_below_it(box: Box) -> None:
-    """The download fails; and meanwhile somebody has restarted the other engine, which a run of ours could have done."""
+    """The download fails; and meanwhile somebody has restarted the other engine, as a run could have done by mistake."""
     box.write("/opt/server.py", SERVER)
     box.sh("systemd-run --quiet --unit=server python3 /opt/server.py")
     box.sh("for i in $(seq 100); do ss -Hltn sport = 8199 | grep -q . && exit 0; sleep 0.1; done; exit 1")

@@ -43,7 +43,7 @@ def test_a_package_that_would_go_is_named(
     assert untouched(commands, state)
 
 
-# An apt that knows of a loss only when it has read its lists anew.
+# An apt that knows of a loss only after it has updated its lists.
 LATE = """[ -e {folder}/updated ] || case " $* " in *" update "*) : >{folder}/updated;; esac
 [ -e {folder}/updated ] || exit 0
 case " $* " in *" --simulate "*) echo "Remv runc [1.3]";; *" --no-remove "*) exit 100;; esac"""
