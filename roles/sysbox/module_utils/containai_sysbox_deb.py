@@ -189,9 +189,10 @@ def check_losses(allowed, deb=None):
     found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
-        wanted = PACKAGE if deb else f"{' '.join(needs)}, which Sysbox needs"
+        conflict = f"apt would {what} to install {PACKAGE}, which conflicts with it. Sysbox was not installed."
+        needed = f"apt would {what} to install {' '.join(needs)}, which Sysbox needs. Nothing was changed."
         raise Failure(
-            f"apt would {what} to install {wanted}. {'Sysbox was not installed.' if deb else 'Nothing was changed.'}",
+            conflict if deb else needed,
             f"let it go with `cai setup` and {option}",
             "precondition",
         )
