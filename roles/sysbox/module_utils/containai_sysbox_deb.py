@@ -189,12 +189,15 @@ def check_losses(allowed, deb=None):
     found = apt_plan.unwanted(lost, allowed)
     if found:
         what, option = found
-        conflict = f"apt would {what} to install {PACKAGE}, which conflicts with it. Sysbox was not installed."
-        needed = f"apt would {what} to install {' '.join(needs)}, which Sysbox needs. Nothing was changed."
+        if deb:
+            raise Failure(
+                f"apt would {what} to install {PACKAGE}, which conflicts with it. Sysbox was not installed.",
+                f"let it go with `cai setup` and {option}",
+                "precondition",
+            )
+        needed = " ".join(needs)
         raise Failure(
-            conflict if deb else needed,
-            f"let it go with `cai setup` and {option}",
-            "precondition",
+            f"apt would {what} to install {needed}, which Sysbox needs. Nothing was changed.", f"let it go with `cai setup` and {option}", "precondition"
         )
     return [loss.name for loss in lost]
 
