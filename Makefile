@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system faults-telling test-faults soak test-vm every-core as-user \
+.PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system other-platform faults-telling test-faults soak test-vm every-core as-user \
 	bench collection docs lock clean
 
 # The programs of the environment call each other by name.
@@ -30,7 +30,7 @@ test: $(READY) ## Everything that guards an invariant, on three hosts
 	@sh tests/parts $(PARTS)
 
 nightly: $(READY) ## Everything there is, hours: all tests, faults, protections, suites, every ansible-core, the VM, an ordinary user
-	@FULL=1 sh tests/parts $(PARTS) every-core as-user test-faults soak test-vm
+	@FULL=1 sh tests/parts $(PARTS) other-platform every-core as-user test-faults soak test-vm
 
 lint: $(READY) ## Style
 	@$(IN) ruff check && $(IN) ruff format --check
@@ -61,6 +61,10 @@ molecule: $(READY) ## Converge, idempotence and verify on a WSL2 and a native ho
 
 system: $(READY) ## The command on real hosts, in a shuffled order (SEED=n: the order of that run; FULL=1: the slow tests too)
 	@$(HOSTS) $(if $(FULL),,-m "not slow")
+
+OTHERS := $(addprefix tests/system/test_,lives_of_others.py packages_of_others.py refusals.py daemon_json.py interruptions.py security.py)
+other-platform: $(READY) ## What keeps the things of others, on the platform that the ordinary run does not use: WSL2 for native Linux and back
+	@OTHER_PLATFORM=1 FULL=1 $(TESTS) $(OTHERS) -n 2 --dist loadfile
 
 every-core: $(READY) ## The playbooks under every ansible-core that pyproject.toml allows
 	@$(IN) python -m tests.cores

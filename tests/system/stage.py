@@ -187,6 +187,8 @@ def start(
     trusted: bool = True,
 ) -> Box:
     """Start a host with cai, the packages and the test image in it; in a state of STATES it is made once and kept."""
+    if os.environ.get("OTHER_PLATFORM"):
+        dress = {"linux": "wsl2", "wsl2": "linux"}.get(dress, dress)
     binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
     wanted = host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds)
     box = Box(wanted.name)

@@ -69,6 +69,32 @@ def test_an_ordinary_user_sees_that_nothing_is_forwarded_and_setup_mends_it(box:
     assert reaches(box)
 
 
+# As on a server whose networks are all set up alike; not the host's own ways out, and not the page far away.
+EVERY_LINK = "[Match]\\nName=!eth0 !far0\\n[Network]\\nDHCP=yes\\n"
+OURS = "/run/systemd/network/00-containai.network"
+
+
+def test_a_networkd_that_manages_every_link_leaves_ours_alone(box: Box) -> None:
+    address = box.sh("ip -br -4 address show cai0").split()[2]
+    box.sh(f"printf '{EVERY_LINK}' >/etc/systemd/network/50-all.network && systemctl start systemd-networkd")
+    try:
+        box.sh("systemctl restart containai-network containai-docker")
+        box.sh("networkctl reconfigure cai0; systemctl restart systemd-networkd")
+        assert "unmanaged" in box.sh("networkctl --no-legend --no-pager list cai0")
+        box.sh(CHECK)
+        assert reaches(box)
+        box.sh(f"rm {OURS}; networkctl reload; networkctl reconfigure cai0")
+        box.sh("for i in $(seq 50); do networkctl list cai0 | grep -q configuring && exit 0; sleep 0.1; done; exit 1")
+        assert box.health()["network"]["found"] == "the address of cai0 is missing"
+        box.sh(f"ip address add {address} dev cai0")
+        assert "systemd-networkd manages cai0" in box.sh(CHECK, check=False)
+        box.sh(UP)
+        box.sh(CHECK)
+        assert reaches(box)
+    finally:
+        box.sh("rm /etc/systemd/network/50-all.network; systemctl stop systemd-networkd.socket systemd-networkd")
+
+
 def test_the_firewall_of_a_desktop_may_be_reloaded(box: Box) -> None:
     for line in ("ufw reload", "ufw disable && ufw --force enable", "ufw --force reset && ufw --force enable"):
         box.sh(line)

@@ -235,7 +235,7 @@ def test_plain_ansible_playbook_refuses_what_would_end_in_a_unit(box, units, nam
     value = json.dumps({name: shaped(dict(NAMES)[name], SHELL)})
     box.write("/opt/extra.json", value)
     folder = box.cai("path").out.strip()
-    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/linux.yml -e @{CONFIG} -e @/opt/extra.json"
+    line = f"cd {folder} && ansible-playbook -i inventory/localhost.yml playbooks/site.yml -e @{CONFIG} -e @/opt/extra.json"
     done = box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",))
     assert done.code == 2
     assert f"The variable {name}" in done.text

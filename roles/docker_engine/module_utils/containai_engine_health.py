@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -65,6 +67,7 @@ def socket_finding(params):
 
 EGRESS, NETWORK = "/usr/local/libexec/containai/egress.json", "/usr/local/libexec/containai/network.json"
 SYSCTLS, TABLES = "/proc/sys/net/ipv4", ("/proc/net/tcp", "/proc/net/tcp6")
+LINK, SIOCGIFADDR = "cai0", 0x8915
 DNS_PORT, NAME_SECONDS, SERVFAIL = 53, 10.0, 2  # the relay gives a silent server three seconds
 IN_FORCE = {
     "open": "containers may connect everywhere but to the metadata address of clouds",
@@ -126,7 +129,7 @@ def network_findings(params, state):
         return [finding("network", "fail", "the engine does not run in the network namespace containai", f"run `sudo systemctl restart {units}`")]
     mend = "run `sudo /usr/local/libexec/containai/network up`"
     if os.geteuid() != 0:
-        if not (os.path.exists("/run/netns/containai") and os.path.exists("/sys/class/net/cai0")):
+        if not (os.path.exists("/run/netns/containai") and os.path.exists(f"/sys/class/net/{LINK}")):
             return [finding("network", "fail", "the network namespace containai or its link cai0 is missing", "run `cai setup`")]
         problem, whole = visible_problem(), "namespace containai and its link are there (its rules can be seen by root only)"
     else:
@@ -138,7 +141,7 @@ def network_findings(params, state):
 
 def visible_problem():
     """Return what an ordinary user can see to be wrong with the network; None if that is nothing."""
-    for name in ("ip_forward", "conf/cai0/forwarding", "conf/cai0/proxy_arp"):
+    for name in ("ip_forward", f"conf/{LINK}/forwarding", f"conf/{LINK}/proxy_arp"):
         try:
             with open(f"{SYSCTLS}/{name}", encoding="ascii") as handle:
                 value = handle.read().strip()
@@ -146,7 +149,16 @@ def visible_problem():
             continue
         if value == "0":
             return f"net.ipv4.{name.replace('/', '.')} is 0"
-    return None
+    return None if has_address(LINK) else f"the address of {LINK} is missing"
+
+
+def has_address(device):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            fcntl.ioctl(sock, SIOCGIFADDR, device.encode().ljust(32, b"\0"))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def names_finding():

@@ -27,6 +27,7 @@ class Kernel:
         self.chains: dict[tuple[str, str], list[str]] = {}
         self.policy = "ACCEPT"
         self.zone: str | None = None
+        self.networkd = ""
         self.calls: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
 
@@ -53,6 +54,12 @@ class Kernel:
             self.restore(stdin)
         if words[0] == "iptables":
             return self.iptables([word for word in words[1:] if word not in ("-w", "10")])
+        if words[:3] == ("ip", "-json", "link"):
+            return 0, '[{"ifindex": 12}]'
+        if words[0] == "busctl" and "/org/freedesktop/network1/link/_312" in words:
+            return (0, f's "{self.networkd}"\n') if self.networkd else (1, "")
+        if words == ("networkctl", "reload"):
+            self.networkd = "unmanaged"
         if words[0] == "busctl":
             return (1, "") if self.zone is None else (0, f's "{self.zone}"\n')
         return 0, ""
@@ -92,7 +99,7 @@ class Kernel:
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("network")
-    for name in ("SAVED", "DOCKERD_FLAGS", "SETTINGS", "EGRESS", "RESOLV_CONF"):
+    for name in ("SAVED", "DOCKERD_FLAGS", "NETWORKD_FILE", "SETTINGS", "EGRESS", "RESOLV_CONF"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "ZONES", str(tmp_path / "zones"))
     monkeypatch.setattr(module, "backends", lambda: ["iptables"])
@@ -151,6 +158,7 @@ DRIFTS = {
     "the chain not asked": (lambda k: k.chains.update({("filter", "FORWARD"): []}), "iptables -t filter FORWARD -j CONTAINAI"),
     "everybody's packets forwarded": (lambda k: setattr(k, "policy", "ACCEPT"), "FORWARD policy is ACCEPT"),
     "firewalld without the link": (lambda k: setattr(k, "zone", ""), "firewalld has cai0 in no zone"),
+    "networkd took the link": (lambda k: setattr(k, "networkd", "configuring"), "systemd-networkd manages cai0 (it is configuring)"),
     "no relay": (lambda k: k.broken.add("systemctl is-active --quiet containai-relay.service"), "containai-relay.service does not run"),
 }  # fmt: skip
 
@@ -366,3 +374,15 @@ def test_firewalld_knows_the_link_after_a_reload_too(network: ModuleType, kernel
     network.down(SETTINGS)
     assert not file.exists()
     assert ("removeInterface", "ss", "containai", "cai0") in [call[-4:] for call in kernel.calls]
+
+
+def test_networkd_is_told_before_the_link_is_made(network: ModuleType, kernel: Kernel) -> None:
+    kernel.data["address", "show", "dev", "cai0"] = []
+    network.up(SETTINGS)
+    file = Path(network.NETWORKD_FILE)
+    assert "[Match]\nName=cai0\n" in file.read_text()
+    assert "Unmanaged=yes" in file.read_text()
+    calls = [" ".join(call) for call in kernel.calls]
+    assert calls.index("networkctl reload") < calls.index("ip address replace 10.213.77.1/30 dev cai0")
+    network.down(SETTINGS)
+    assert not file.exists()
