@@ -20,7 +20,7 @@ entries = ((1, 6, -1), (2, 4, 1001), (4, 4, -1), (16, 4, -1), (32, 0, -1))
 os.setxattr("{FILE}", "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries))
 os.setxattr("{FILE}", "user.mark", b"theirs")
 """
-ABOUT = f"stat -c '%a %u:%g %F' {FILE} && python3 -c 'import os; print({{name: os.getxattr(\"{FILE}\", name) for name in os.listxattr(\"{FILE}\")}})'"
+ABOUT = f"stat -c '%a %u:%g %h' {FILE} && python3 -c 'import os; print({{name: os.getxattr(\"{FILE}\", name) for name in os.listxattr(\"{FILE}\")}})'"
 ODD = '{"debug":false,\n      "labels": [ "a=b"  ] ,"max-concurrent-downloads":  3}'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ansible.module_utils.containai import apt, apt_plan
@@ -23,6 +24,21 @@ SHELTERED = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", SHEL
 
 def sheltered(argv):
     return run([*SHELTERED, *argv])
+
+
+ETC = "/etc"
+
+
+@contextlib.contextmanager
+def others_folders(run):
+    """Keep the folders of other packages: a postrm removes empty ones that it shares with them (dh_apparmor: /etc/apparmor.d/disable)."""
+    before = {path: os.stat(path) for path, _, _ in os.walk(ETC)}
+    yield
+    for path in sorted(path for path in before if not os.path.lexists(path)):
+        if run(["dpkg-query", "--search", path]).returncode == 0:
+            os.mkdir(path)
+            os.chown(path, before[path].st_uid, before[path].st_gid)
+            os.chmod(path, before[path].st_mode & 0o7777)
 
 
 def reload():
@@ -91,7 +107,8 @@ class Brought:
         if others:
             raise Failure(f"apt would remove {', '.join(others)} with {' '.join(ours)}.", "run `sudo dpkg --configure -a`, then `cai uninstall` again")
         options = ["-o", f"DPkg::Lock::Timeout={self.wait}", *apt_plan.OPTIONS]
-        result = sheltered(["apt-get", "-qq", *options, "purge", "--yes", *ours])
+        with others_folders(run):
+            result = sheltered(["apt-get", "-qq", *options, "purge", "--yes", *ours])
         if result.returncode != 0:
             lines = "\n".join(result.stderr.strip().splitlines()[-4:])
             held = apt.holder()

@@ -7,7 +7,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai_sysbox_advisories import weaknesses
-from ansible.module_utils.containai_sysbox_proof import prove
+from ansible.module_utils.containai_sysbox_proof import prove, trial_image
 
 DOCUMENTATION = r"""
 module: sysbox_isolation
@@ -53,7 +53,8 @@ def main():
     if module.check_mode:
         module.exit_json(changed=False, isolated=False)
     try:
-        uid_map, default = prove(module.params["socket"])
+        with trial_image(module.params["socket"]) as (tag, default):
+            uid_map = prove(module.params["socket"], tag)
     except Failure as failure:
         if not module.params["warn_only"]:
             module.fail_json(**failure.told, isolated=False)

@@ -13,7 +13,7 @@ from ansible.module_utils.containai_sysbox_containers import about_rescued, dead
 from ansible.module_utils.containai_sysbox_deb import installed
 from ansible.module_utils.containai_sysbox_entry import NAME
 from ansible.module_utils.containai_sysbox_host import idle_units
-from ansible.module_utils.containai_sysbox_proof import prove
+from ansible.module_utils.containai_sysbox_proof import prove, trial_image, try_port
 from ansible.module_utils.containai_sysbox_rules import decide
 
 RESTART = "`cai setup -e sysbox_restart_containers=true`"
@@ -26,7 +26,7 @@ def look(params, check_mode):
     if params["engine_ready"]:  # one that gives no answer would not give it here either, and takes its time
         findings += of_containers(params["socket"])
     findings += [*of_mounts(), *of_rescued(params["data_root"]), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
-    findings.append(of_isolation(params["socket"], ready, check_mode))
+    findings += of_trials(params["socket"], ready, check_mode)
     if ready:
         findings += plain_containers(params["socket"])
     return [*findings, *weaknesses(params["advisories"], params["known"])]
@@ -73,19 +73,30 @@ def of_apparmor():
     return [finding("AppArmor", "fail", f"the profile of fusermount3 denies Sysbox its mounts; {profile.LOCAL} has no rule", "run `cai setup`")]
 
 
-def of_isolation(socket, ready, check_mode):
-    """Return the finding of a trial, or why none was made."""
+def of_trials(socket, ready, check_mode):
+    """Return the findings of trials with containers, or why none was made."""
     if check_mode:
-        return finding("isolation", "unknown", "not tried, since check mode starts no container", "run the playbook without `--check`, or `cai doctor`")
+        return [finding("isolation", "unknown", "not tried, since check mode starts no container", "run the playbook without `--check`, or `cai doctor`")]
     if not ready:
-        return finding(
-            "isolation", "unknown", "not tried, since the engine or Sysbox cannot be used from here", "mend what is above, then run `cai doctor` again"
-        )
+        found = "not tried, since the engine or Sysbox cannot be used from here"
+        return [finding("isolation", "unknown", found, "mend what is above, then run `cai doctor` again")]
+    findings = []
     try:
-        uid_map, _ = prove(socket)
+        with trial_image(socket) as (tag, _):
+            found = f"a container ran in a user namespace of its own (uid map {prove(socket, tag)}) with sysbox-fs"
+            findings.append(finding("isolation", "pass", found))
+            findings.append(of_port(socket, tag))
     except Failure as failure:
-        return finding("isolation", "fail", failure.message, failure.hint)
-    return finding("isolation", "pass", f"a container ran in a user namespace of its own (uid map {uid_map}) with sysbox-fs")
+        findings.append(finding("isolation", "fail", failure.message, failure.hint))
+    return findings
+
+
+def of_port(socket, tag):
+    try:
+        port = try_port(socket, tag)
+    except Failure as failure:
+        return finding("published port", "fail", failure.message, failure.hint)
+    return finding("published port", "pass", f"a container answered on 127.0.0.1:{port}")
 
 
 def plain_containers(socket):

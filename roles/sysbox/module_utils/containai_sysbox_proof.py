@@ -1,10 +1,12 @@
-"""The proof of isolation: a container under sysbox-runc and one under runc, and what each sees of itself."""
+"""Trials with containers: what one under sysbox-runc and one under runc see of themselves, and whether a published port answers."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+import socket as sockets
 import subprocess
 import tarfile
 import time
@@ -19,6 +21,9 @@ from ansible.module_utils.containai_sysbox_symptoms import OTHERWISE, hint_for, 
 WHOLE_MAP = ["0", "0", "4294967295"]
 SEPARATOR = "----"
 RUN_SECONDS = 90
+# Every Debian and Ubuntu has perl, and this needs none of its modules. The numbers: AF_INET, SOCK_STREAM.
+PORT, GREETING, ANSWER_SECONDS = 8000, b"containai", 10
+SERVER = f'socket(S,2,1,0)&&bind(S,pack("Sna4x8",2,{PORT},"\\0"x4))&&listen(S,9)||die$!;alarm 60;syswrite(C,"{GREETING.decode()}"),exit if accept(C,S)'
 
 
 def docker(socket, *argv, data=None):
@@ -43,12 +48,15 @@ def libraries(program):
 
 
 def image():
-    """Return a tar of a root file system with /bin/cat in it."""
-    cat = os.path.realpath(process.which("cat"))
+    """Return a tar of a root file system with /bin/cat and /bin/perl in it."""
+    programs = {name: os.path.realpath(process.which(name)) for name in ("cat", "perl")}
+    files = {f"bin/{name}": path for name, path in programs.items()}
+    for path in programs.values():
+        files |= {library.lstrip("/"): os.path.realpath(library) for library in libraries(path)}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         made = set()
-        for name, source in [("bin/cat", cat)] + [(path.lstrip("/"), os.path.realpath(path)) for path in libraries(cat)]:
+        for name, source in files.items():
             parts = name.split("/")[:-1]
             for depth in range(1, len(parts) + 1):
                 add_folder(tar, "/".join(parts[:depth]), made)
@@ -99,8 +107,9 @@ def wsl_remedy():
     return containai_wsl_network.remedy(containai_wsl_network.networking_mode(), containai_wsl_network.fixed_by_policy())
 
 
-def prove(socket):
-    """Return the Sysbox container's uid_map; raise a Failure where isolation was not shown."""
+@contextlib.contextmanager
+def trial_image(socket):
+    """Have the engine hold an image for the trials, and give its name."""
     info = ask(socket, "/info")
     if not info:
         raise Failure(f"The engine does not answer on {socket}.", "run `systemctl status containai-docker`, then `cai setup` again")
@@ -111,14 +120,66 @@ def prove(socket):
     if code != 0:
         raise Failure(f"The test image could not be made: {err}", "run `df -h /var/lib`, make room, then `cai setup` again")
     try:
-        own_map, mounts = look_inside(socket, tag, "sysbox-runc")
-        host_map, _ = look_inside(socket, tag, "runc")
+        yield tag, info.get("DefaultRuntime", "runc")
     finally:
         docker(socket, "image", "rm", "--force", tag)
+
+
+def prove(socket, tag):
+    """Return the Sysbox container's uid_map; raise a Failure where isolation was not shown."""
+    own_map, mounts = look_inside(socket, tag, "sysbox-runc")
+    host_map, _ = look_inside(socket, tag, "runc")
     if own_map in ([], host_map, WHOLE_MAP):
         raise Failure(
             f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", OTHERWISE
         )
     if "sysboxfs" not in mounts:
         raise Failure("A container under sysbox-runc has no file system of sysbox-fs.", OTHERWISE)
-    return " ".join(own_map), info.get("DefaultRuntime", "runc")
+    return " ".join(own_map)
+
+
+def try_port(socket, tag):
+    """Publish a port of a Sysbox container on this host's 127.0.0.1, and return its number there; raise a Failure unless the container answers on it."""
+    name = f"{tag}-port"
+    argv = ["run", "--detach", "--rm", "--name", name, "--runtime", "sysbox-runc", "--publish", f"127.0.0.1::{PORT}", tag, "/bin/perl", "-e", SERVER]
+    code, _, err = docker(socket, *argv)
+    try:
+        if code != 0:
+            raise Failure(
+                f"A container with a published port did not start: {err.splitlines()[-1] if err else f'exit code {code}'}",
+                "run `journalctl -u containai-docker`",
+            )
+        details = ask(socket, f"/containers/{name}/json") or {}
+        ports = details.get("NetworkSettings", {}).get("Ports", {}).get(f"{PORT}/tcp")
+        port = int(ports[0]["HostPort"]) if ports else 0
+        if not greeted(port):
+            raise Failure(
+                f"A container's port, published on 127.0.0.1:{port}, does not answer on this host.",
+                "run `cai setup`, then `cai doctor` again; `journalctl -u containai-docker` shows what its docker-proxy says",
+            )
+        gone(socket, name)
+        return port
+    finally:
+        if ask(socket, f"/containers/{name}/json") is not None:
+            docker(socket, "rm", "--force", name)
+
+
+def greeted(port):
+    """Return whether the container's greeting comes from there. A connection that ends without it was made before the container listened."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < end:
+        try:
+            with sockets.create_connection(("127.0.0.1", port), ANSWER_SECONDS) as connection:
+                if connection.recv(len(GREETING)) == GREETING:
+                    return True
+        except OSError:
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def gone(socket, name):
+    """Wait for the engine to have removed a container that ends by itself: an image in use cannot be removed."""
+    end = time.monotonic() + ANSWER_SECONDS
+    while ask(socket, f"/containers/{name}/json") is not None and time.monotonic() < end:
+        time.sleep(0.05)

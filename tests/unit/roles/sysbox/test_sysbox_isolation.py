@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 import tarfile
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils import containai_sysbox_proof
 from ansible.module_utils.containai_sysbox_advisories import weaknesses
-from ansible.module_utils.containai_sysbox_health import of_isolation, plain_containers
+from ansible.module_utils.containai_sysbox_health import of_port, of_trials, plain_containers
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -32,9 +33,11 @@ if argv[0] == "import":
     names = tarfile.open(fileobj=sys.stdin.buffer, mode="r|").getnames()
     if os.path.exists({folder!r} + "/full"):
         sys.exit("write error: no space left on device")
-    sys.exit(0 if "bin/cat" in names else "no program in it")
+    sys.exit(0 if {{"bin/cat", "bin/perl"}} <= {{*names}} else "no program in it")
 if argv[0] == "run":
     runtime = argv[argv.index("--runtime") + 1]
+    if "--detach" in argv:
+        sys.exit()
     text = open({folder!r} + "/" + runtime).read()
     if text.startswith("error:"):
         sys.exit("docker: Error response from daemon:\\n" + text)
@@ -47,7 +50,7 @@ class Docker:
         self.folder, self.commands = folder, commands
         self.answers: dict[str, Any] = {"/info": dict(INFO)}
         self.socket = engine(self.answers).path
-        commands.link("cat", "ldd")
+        commands.link("cat", "ldd", "perl")
         commands.add("docker", DOCKER.format(host=f"unix://{self.socket}", folder=str(folder)), python=True)
         self.prints("sysbox-runc", f"{OWN}\n{FUSE}")
         self.prints("runc", f"{WHOLE}\n{PLAIN}")
@@ -95,7 +98,7 @@ def test_check_mode_runs_nothing(module: ModuleType, docker: Docker) -> None:
 
 
 def test_a_report_in_check_mode_runs_nothing(docker: Docker) -> None:
-    finding = of_isolation(docker.socket, ready=True, check_mode=True)
+    (finding,) = of_trials(docker.socket, ready=True, check_mode=True)
     assert finding["status"] == "unknown"
     assert "check mode" in finding["found"]
     assert docker.commands.calls == []
@@ -188,10 +191,36 @@ def test_no_docker_cli(module: ModuleType, docker: Docker, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("ready", "status"), [(True, "pass"), (False, "unknown")])
-def test_the_health_report(docker: Docker, ready: bool, status: str) -> None:
-    assert of_isolation(docker.socket, ready, check_mode=False)["status"] == status
+def test_the_health_report(docker: Docker, monkeypatch: pytest.MonkeyPatch, ready: bool, status: str) -> None:
+    monkeypatch.setattr(containai_sysbox_proof, "ANSWER_SECONDS", 0.1)
+    assert of_trials(docker.socket, ready, check_mode=False)[0]["status"] == status
     docker.prints("sysbox-runc", f"{WHOLE}\n{FUSE}")
-    assert of_isolation(docker.socket, ready, check_mode=False)["status"] == ("fail" if ready else "unknown")
+    (found,) = of_trials(docker.socket, ready, check_mode=False)
+    assert found["status"] == ("fail" if ready else "unknown")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_published_port_is_tried(docker: Docker, monkeypatch: pytest.MonkeyPatch, listens: bool) -> None:
+    """The program that a container would run listens here, with nothing between it and the port."""
+    monkeypatch.setattr(containai_sysbox_proof, "ANSWER_SECONDS", 30 if listens else 0.3)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = containai_sysbox_proof.SERVER.replace(f",{containai_sysbox_proof.PORT},", f",{port},")
+    container = subprocess.Popen(["perl", "-e", program if listens else "sleep 60"])
+    ports = {f"{containai_sysbox_proof.PORT}/tcp": [{"HostPort": str(port)}]}
+    docker.answers["/containers/one-port/json"] = lambda: (
+        {"NetworkSettings": {"Ports": ports}} if container.poll() is None else None
+    )
+    finding = of_port(docker.socket, "one")
+    assert (finding["part"], finding["status"]) == ("published port", "pass" if listens else "fail")
+    assert str(port) in finding["found"]
+    (run, *rest) = docker.commands.of("docker")
+    assert run[:3] == ["run", "--detach", "--rm"]
+    assert f"127.0.0.1::{containai_sysbox_proof.PORT}" in run
+    assert rest == ([] if listens else [["rm", "--force", "one-port"]])
+    container.kill()
+    container.wait()
 
 
 def test_the_health_report_names_the_containers_that_are_not_under_sysbox(docker: Docker) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_in_use
+from ansible.module_utils import containai_brought, containai_in_use
 from ansible.module_utils.containai import apt
 from ansible.module_utils.containai_brought import SHELTERED
 
@@ -37,6 +37,24 @@ def test_the_purge_runs_in_its_shelter(module: ModuleType, host: Host) -> None:
     (call,) = [call for call in host.commands.of("unshare") if "apt-get" in call]
     assert call[: len(SHELTERED) - 1] == list(SHELTERED[1:])
     assert "purge" in call
+
+
+def test_a_folder_of_another_package_outlives_a_postrm_that_removes_it(
+    module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dh_apparmor has it in docker.io: `rmdir /etc/apparmor.d/disable`, which belongs to apparmor."""
+    monkeypatch.setattr(containai_brought, "ETC", str(tmp_path / "etc"))
+    theirs, ours = tmp_path / "etc/apparmor.d/disable", tmp_path / "etc/docker.io"
+    for folder in (theirs, ours):
+        folder.mkdir(parents=True)
+    theirs.chmod(0o710)
+    host.commands.link("rmdir")
+    host.commands.add("unshare", f'case "$*" in *" purge "*) rmdir {theirs} {ours} {theirs.parent};; esac')
+    host.commands.add("dpkg-query", f'case "$2" in */docker.io) exit 1;; esac; cat {host.packages}')
+    note(packages=["docker.io"])
+    remove(module, host)
+    assert theirs.stat().st_mode & 0o777 == 0o710
+    assert not ours.exists()
 
 
 def test_the_shelter_is_real(module: ModuleType, tmp_path: Path, needs_root: None) -> None:
