@@ -41,7 +41,11 @@ BREAKS = {
         settled="! systemctl is-active -q sysbox-fs && ! systemctl is-active -q sysbox",
     ),
     "daemon-json-invalid": Break(f"printf '{{\"debug\": tru' > {FILE}", ("runtime",)),
-    "namespace-deleted": Break("ip netns delete containai", ("network",)),
+    "namespace-deleted": Break("ip netns delete containai", ("network", "published port")),
+    # As a Docker would be that no longer starts our program for a published port.
+    "port-lost": Break(
+        "printf '#!/bin/sh\\nexec docker-proxy \"$@\"\\n' >/usr/local/libexec/containai/docker-proxy", ("published port",)
+    ),
     "link-deleted": Break("ip link delete cai0", ("network",)),
     "context-deleted": Break("docker context rm -f containai-secure", ("docker context",), user="dev"),
     "containerd-stopped": Break(
@@ -118,7 +122,7 @@ def whole(box: Box) -> None:
 def test_ansibles_check_mode_of_doctor_starts_nothing(box: Box) -> None:
     box.sh("systemctl stop containai-docker")
     folder = box.cai("path").out.strip()
-    line = f"cd {folder} && ansible-playbook --check -i inventory/localhost.yml playbooks/doctor-wsl2.yml"
+    line = f"cd {folder} && ansible-playbook --check -i inventory/localhost.yml playbooks/doctor.yml"
     done = box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",)).expect(0, "changed=0")
     print(done.text)
     assert not box.ok("systemctl is-active containai-docker")

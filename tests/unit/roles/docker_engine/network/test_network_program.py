@@ -56,12 +56,11 @@ class Kernel:
             return self.iptables([word for word in words[1:] if word not in ("-w", "10")])
         if words[:3] == ("ip", "-json", "link"):
             return 0, '[{"ifindex": 12}]'
-        if words[0] == "busctl" and "/org/freedesktop/network1/link/_312" in words:
-            return (0, f's "{self.networkd}"\n') if self.networkd else (1, "")
         if words == ("networkctl", "reload"):
             self.networkd = "unmanaged"
         if words[0] == "busctl":
-            return (1, "") if self.zone is None else (0, f's "{self.zone}"\n')
+            said = self.networkd or None if "/org/freedesktop/network1/link/_312" in words else self.zone
+            return (1, "") if said is None else (0, f's "{said}"\n')
         return 0, ""
 
     def restore(self, text: str) -> None:
