@@ -44,7 +44,8 @@ BREAKS = {
     "namespace-deleted": Break("ip netns delete containai", ("network", "published port")),
     # As a Docker would be that no longer starts our program for a published port.
     "port-lost": Break(
-        "printf '#!/bin/sh\\nexec docker-proxy \"$@\"\\n' >/usr/local/libexec/containai/docker-proxy", ("published port",)
+        "printf '#!/bin/sh\\nexec docker-proxy \"$@\"\\n' >/usr/local/libexec/containai/docker-proxy",
+        ("published port",),
     ),
     "link-deleted": Break("ip link delete cai0", ("network",)),
     "context-deleted": Break("docker context rm -f containai-secure", ("docker context",), user="dev"),
