@@ -25,6 +25,7 @@ class Kind:
 
 KINDS = {
     "noble-desktop-other-docker": Kind("noble", "linux", setup="ubuntu-desktop+other-docker"),
+    "noble-desktop": Kind("noble", "linux"),
     "noble-wsl2-plain": Kind("noble", "wsl2", "plain"),
     "noble-wsl2-listener": Kind("noble", "wsl2", "listener", force=("--force",)),
     "noble-wsl2-dns-tunnel": Kind("noble", "wsl2", setup="dns-tunnel"),
