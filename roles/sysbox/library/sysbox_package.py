@@ -33,6 +33,7 @@ from ansible.module_utils.containai_sysbox_deb import (
     installed,
     purge,
     remains,
+    scratch_folders,
     sweep,
 )
 from ansible.module_utils.containai_sysbox_entry import is_right
@@ -114,7 +115,7 @@ def preflight(module):
     if state.step:
         check_file(params["source"])
         check_losses(params["allow_removal"])
-    needed = state.unsettled or bool(state.actions(params)) or bool(stopped())
+    needed = state.unsettled or bool(state.actions(params) or stopped() or scratch_folders())
     if not needed:  # the module that does it would say so
         state.tell(module)
     return {"needed": needed, "runtime": is_right(params["daemon_json"], params["runtime"]) if params["daemon_json"] else False}

@@ -146,9 +146,14 @@ def newer(one, other):
     return run(["dpkg", "--compare-versions", one, "gt", other]).returncode == 0
 
 
+def scratch_folders():
+    """Return those that killed runs left."""
+    return glob.glob(os.path.join(SCRATCH, "containai-shadow-*"))
+
+
 def sweep():
     """Clear away the scratch folders of killed runs. Only when dpkg is done: its scripts may still see one, from a run whose module alone was killed."""
-    for left in glob.glob(os.path.join(SCRATCH, "containai-shadow-*")):
+    for left in scratch_folders():
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_sysbox_deb
 from ansible.module_utils.containai.record import Record
 
 from tests.unit.roles.conftest import run_module
@@ -68,6 +69,15 @@ def test_what_a_killed_run_left_needs_it(module: ModuleType, converged: dict[str
     record.data.pop("stopped_containers")
     record.watch("sysbox")
     assert needed(module, converged)
+
+
+def test_a_scratch_folder_of_a_killed_run_is_cleared_away(module: ModuleType, converged: dict[str, Any]) -> None:
+    left = Path(containai_sysbox_deb.SCRATCH) / "containai-shadow-x"
+    left.mkdir(parents=True)
+    assert needed(module, converged)
+    assert not run_module(module, **converged)["changed"]
+    assert not left.exists()
+    assert not needed(module, converged)
 
 
 def test_a_newer_version_is_told_of_by_the_preflight_alone(
