@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import Any
 
 import pytest
@@ -28,12 +30,16 @@ ExecStart=/bin/sh -c 'for port in 80 8080; do ip netns exec far python3 -m http.
 [Install]
 WantedBy=multi-user.target
 """
+OURS = "docker --context containai-secure"
 PAGE = "timeout 5 python3 -c \"import urllib.request as r; print(r.urlopen('http://{}:{}/').read())\""
 
 
 @pytest.fixture(scope="module")
 def box(hosts):
-    made: Box = hosts("egress", dress="linux", state="converged")
+    return beside_far(hosts("egress", dress="linux", state="converged"))
+
+
+def beside_far(made: Box) -> Box:
     made.write("/opt/far/index.html", "far away\n")
     made.write("/etc/systemd/system/far.service", FAR)
     made.write("/etc/systemd/system/far-web.service", WEB)
@@ -52,13 +58,11 @@ def choose(box: Box, mode: str, *allow: dict[str, Any]) -> None:
     box.setup(*quoted(docker_engine_egress=mode, docker_engine_egress_allow=[*allow]))
 
 
-def reached(box: Box, network: str = "bridge") -> set[tuple[str, int]]:
-    """What a container reaches. The machine itself reaches all of it, whatever the mode."""
-    for address in (PUBLIC, PRIVATE, METADATA):
-        assert "far away" in box.sh(PAGE.format(address, 80))
+def reached(box: Box, network: str = "bridge", docker: str = OURS) -> set[tuple[str, int]]:
+    """What a container reaches."""
     ways = [(address, port) for address in (PUBLIC, PRIVATE, METADATA) for port in (80, 8080)]
     tries = [f"echo {a} {p}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {a} {p}" for a, p in ways]
-    done = box.docker(f'run --rm --network {network} {IMAGE} sh -c "{"; ".join(tries)}"')
+    done = box.shell(f'{docker} run --rm --network {network} {IMAGE} sh -c "{"; ".join(tries)}"')
     found, current = set(), ("", 0)
     for line in done.text.splitlines():
         words = line.split()
@@ -69,6 +73,12 @@ def reached(box: Box, network: str = "bridge") -> set[tuple[str, int]]:
     return found
 
 
+def free(box: Box) -> None:
+    """The machine itself reaches all of it, whatever the mode."""
+    for address in (PUBLIC, PRIVATE, METADATA):
+        assert "far away" in box.sh(PAGE.format(address, 80))
+
+
 def both(*addresses: str) -> set[tuple[str, int]]:
     return {(address, port) for address in addresses for port in (80, 8080)}
 
@@ -77,6 +87,7 @@ def test_open_blocks_the_metadata_address_alone_unless_it_is_allowed(box: Box) -
     choose(box, "open")
     for network in ("bridge", "host"):
         assert reached(box, network) == both(PUBLIC, PRIVATE)
+    free(box)
     choose(box, "open", {"network": f"{METADATA}/32", "ports": ["80"]})
     assert reached(box) == both(PUBLIC, PRIVATE) | {(METADATA, 80)}
 
@@ -86,6 +97,7 @@ def test_no_private_leaves_public_addresses_and_names(box: Box) -> None:
     choose(box, "no-private")
     for network in ("bridge", "host"):
         assert reached(box, network) == both(PUBLIC)
+    free(box)
     # The machine itself, by its public-looking address too.
     box.sh("ufw allow 8125/tcp >/dev/null")
     box.sh("systemd-run --quiet --unit=own-web --collect python3 -m http.server 8125 -d /opt/far")
@@ -106,6 +118,7 @@ def test_a_list_outlives_restarts_and_new_containers_and_doctor_tells_it(box: Bo
     listed = {"network": "10.99.0.0/24", "ports": ["8000-8100"], "protocol": "tcp"}
     choose(box, "list", listed)
     assert reached(box) == {(PRIVATE, 8080)}
+    free(box)
     box.sh("systemctl restart containai-docker")
     box.docker("network create listed").expect(0)
     assert reached(box, "listed") == {(PRIVATE, 8080)}
@@ -137,3 +150,65 @@ def test_a_list_with_a_typo_changes_nothing(box: Box, allow: list[dict[str, Any]
     before = box.sh("iptables -S; cat /usr/local/libexec/containai/egress.json")
     box.cai("setup", *quoted(docker_engine_egress="list", docker_engine_egress_allow=allow)).expect(3, words)
     assert box.sh("iptables -S; cat /usr/local/libexec/containai/egress.json") == before
+
+
+# The play of playbooks/macos.yml for the engine in the VM, without Sysbox, on a host that stands for the VM.
+PLAY = """- name: Engine in the VM
+  hosts: localhost
+  gather_facts: false
+  become: true
+  vars: {__docker_engine_platform: linux, __docker_engine_dedicated: false, docker_engine_source: distro}
+  tasks:
+    - {ansible.builtin.import_role: {name: docker_engine, tasks_from: preflight}}
+    - {ansible.builtin.import_role: {name: docker_engine, tasks_from: install}}
+    - {ansible.builtin.import_role: {name: docker_engine, tasks_from: configure}}
+    - {ansible.builtin.import_role: {name: docker_engine, tasks_from: start}}
+"""
+
+
+def engine_of_a_vm(box: Box, expected: str, **chosen: Any) -> None:
+    if not box.ok("test -d /opt/cai"):
+        box.sh(f"cp -r {box.cai('path').expect(0).out.strip()} /opt/cai")
+        box.write("/opt/cai/playbooks/vm-engine.yml", PLAY)
+    line = f"cd /opt/cai && ansible-playbook -i inventory/localhost.yml playbooks/vm-engine.yml -e {shlex.quote(json.dumps(chosen))}"
+    done = box.user("bash", "-c", line, options=("--setenv=LANG=C.UTF-8",)).expect(0, "failed=0")
+    assert expected in done.text, done.text
+
+
+def test_the_engine_of_a_vm_keeps_its_containers_in(hosts) -> None:
+    """By the VM's own rules: in the VM, Docker's service is the engine, and there is no network namespace."""
+    box = beside_far(hosts("egress-vm", dress="linux", setup="other-docker"))
+    box.sh("usermod -aG docker dev && docker load -q -i /opt/images/user-image.tar")
+    started = box.sh("systemctl show -P MainPID docker")
+
+    def ways(network: str) -> set[tuple[str, int]]:
+        return reached(box, network, "docker")
+
+    engine_of_a_vm(box, "changed=2")
+    for network in ("bridge", "host"):
+        assert ways(network) == both(PUBLIC, PRIVATE)
+    engine_of_a_vm(box, "changed=0")
+    engine_of_a_vm(box, "changed=2", docker_engine_egress="no-private")
+    box.shell("docker network create own").expect(0)
+    for network in ("bridge", "own", "host"):
+        assert ways(network) == both(PUBLIC)
+    # Containers reach each other, published ports and resolvers answer, and who is logged in is free.
+    box.shell(
+        f"docker run -d --name served --network own -p 8126:80 {IMAGE} sh -c 'while true; do echo here | nc -l -p 80; done'"
+    ).expect(0)
+    assert "here" in box.shell(f"docker run --rm --network own {IMAGE} sh -c 'nc -w 3 served 80 </dev/null'").text
+    assert "here" in box.sh("timeout 5 bash -c 'cat < /dev/tcp/127.0.0.1/8126'")
+    assert "far away" in box.sh(f"systemd-run --pipe --wait --quiet --slice user.slice {PAGE.format(PRIVATE, 80)}")
+    listed = [{"network": "10.99.0.0/24", "ports": ["8000-8100"]}]
+    engine_of_a_vm(box, "changed=2", docker_engine_egress="list", docker_engine_egress_allow=listed)
+    assert box.sh("systemctl show -P MainPID docker") == started, "the engine was not restarted"
+    box.sh("systemctl restart docker")
+    assert ways("bridge") == ways("host") == {(PRIVATE, 8080)}
+    # A rule that somebody takes out is seen and put back.
+    box.sh("nft flush chain inet containai_egress egress")
+    assert "differ" in box.sh("/usr/local/libexec/containai/vm-egress check", check=False)
+    engine_of_a_vm(box, "changed=1", docker_engine_egress="list", docker_engine_egress_allow=listed)
+    host.reboot(box.name)
+    box.sh("for i in $(seq 100); do systemctl is-active -q docker && exit 0; sleep 0.2; done; exit 1")
+    wait_for_far(box)
+    assert ways("bridge") == {(PRIVATE, 8080)}

@@ -18,7 +18,7 @@ SIZE = "3G"
 # With what Lima's first boot would otherwise install, and what setup would take minutes for under emulation. Without libnss-myhostname each sudo asks the
 # network for the host's own name, six seconds long.
 _PACKAGES = (
-    "linux-image-cloud-amd64 busybox-static cpio zstd systemd-sysv dbus e2fsprogs openssh-server libnss-myhostname sudo python3 iptables rsync kmod iproute2"
+    "linux-image-cloud-amd64 busybox-static cpio zstd systemd-sysv dbus e2fsprogs openssh-server libnss-myhostname sudo python3 iptables nftables rsync kmod iproute2"
     " ca-certificates procps hostname docker.io docker-cli jq fuse3 lsb-release acpid"
 )
 _BUILDERS = {"mmdebstrap": "mmdebstrap", "qemu-utils": "qemu-img", "e2fsprogs": "mkfs.ext4", "xz-utils": "xz"}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
-from tests.hosts import paths
-from tests.hosts.shell import HostError, run, say
+from tests.hosts import golang, paths
+from tests.hosts.shell import HostError, say
 
 from . import reach
 
@@ -28,46 +27,24 @@ def ensure() -> Path:
     limactl, stamp = PREFIX / "bin" / "limactl", PREFIX / "VERSION"
     if stamp.exists() and stamp.read_text() == VERSION:
         return limactl
-    if not _go():
-        raise HostError("no real limactl: Go is not installed (or set LIMACTL to one)")
     start = time.monotonic()
     say(f"building limactl {VERSION} and its guest agent (about two minutes)")
     scratch = PREFIX / "build"
-    _build(limactl, scratch)
+    try:
+        _build(limactl, scratch)
+    except HostError as error:
+        raise HostError(f"no real limactl: {error} (or set LIMACTL to one)") from error
     shutil.rmtree(scratch, ignore_errors=True)
     stamp.write_text(VERSION)
     say(f"built limactl in {time.monotonic() - start:.0f} s")
     return limactl
 
 
-def _go() -> str:
-    """Path of Go, which its own installer puts where PATH need not lead; "" where there is none."""
-    return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin") or ""
-
-
 def _build(limactl: Path, scratch: Path) -> None:
-    limactl.parent.mkdir(parents=True, exist_ok=True)
-    env = {
-        "GOMODCACHE": str(scratch / "mod"),
-        "GOCACHE": str(scratch / "cache"),
-        "GOFLAGS": "-modcacherw -mod=readonly",
-    }
-    # Not `go install MODULE@VERSION`: that also asks for the list of all versions, which not every module proxy has.
-    download = run([_go(), "mod", "download", "-json", f"{MODULE}@{VERSION}"], env=env, check=False, timeout=300)
-    try:
-        source = json.loads(download.stdout)["Dir"]
-    except (ValueError, KeyError) as error:
-        raise HostError(
-            f"no real limactl: its source cannot be had: {(download.stdout + download.stderr).strip()[-300:]}"
-        ) from error
-    flags = ["-ldflags", f"-s -w -X {MODULE}/pkg/version.Version={VERSION}"]
-    run([_go(), "-C", source, "build", *flags, "-o", limactl, "./cmd/limactl"], env=env, timeout=1200)
+    flag = f"-X {MODULE}/pkg/version.Version={VERSION}"
+    golang.build(MODULE, VERSION, {"./cmd/limactl": limactl}, scratch, flag)
     agent = scratch / "lima-guestagent"
-    run(
-        [_go(), "-C", source, "build", *flags, "-o", agent, "./cmd/lima-guestagent"],
-        env={**env, "CGO_ENABLED": "0"},
-        timeout=600,
-    )
+    golang.build(MODULE, VERSION, {"./cmd/lima-guestagent": agent}, scratch, flag, cgo=False)
     share = PREFIX / "share" / "lima"
     share.mkdir(parents=True, exist_ok=True)
     with gzip.open(share / f"lima-guestagent.Linux-{os.uname().machine}.gz", "wb") as packed:

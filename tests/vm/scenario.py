@@ -19,10 +19,10 @@ from .user import User
 
 NAME = "containai-secure"
 CONTEXT = ("docker", "--context", NAME)
-# A root file system of one program, of this machine: it is of the guest's architecture.
-ROOTFS = (
-    "tar --no-recursion -C / -chf - proc sys dev etc tmp run bin/cat $(ldd /bin/cat | grep -o '/[^ )]*') 2>/dev/null"
-)
+# A root file system of two programs, of this machine: they are of the guest's architecture.
+ROOTFS = "tar --no-recursion -C / -chf - proc sys dev etc tmp run bin/cat bin/bash $(ldd /bin/cat /bin/bash | grep -o '/[^ )]*' | sort -u) 2>/dev/null"
+# How Lima's guests reach the machine's loopback.
+MACHINE = "192.168.5.2"
 
 
 def check(condition: bool, what: str) -> None:
@@ -129,6 +129,17 @@ class Scenario:
         say(f"    uid_map under sysbox-runc: {inside}, under runc: {outside}")
         own = outside == ["0", "0", "4294967295"] and len(inside) == 3 and inside != outside
         check(own, "the Sysbox container has a user namespace of its own")
+
+    def choose(self, **settings: Any) -> None:
+        """Add settings to the user's file."""
+        self.settings.write_text(json.dumps({**json.loads(self.settings.read_text()), **settings}, indent=1))
+
+    def reaches_this_machine(self, port: int) -> bool:
+        """Whether a container can connect to a port of this machine's loopback."""
+        line = f"exec 3<>/dev/tcp/{MACHINE}/{port} && echo connected || echo refused"
+        said = self.docker("run", "--rm", "scenario", "/bin/bash", "-c", line).strip()
+        say(f"    a container that connects to {MACHINE}:{port}: {said}")
+        return {"connected": True, "refused": False}[said]
 
     def ended(self) -> None:
         """Leave no VM behind, whatever happened."""

@@ -42,8 +42,13 @@ def tell(scene: Scenario, server: refusals.Mirror, image: Path) -> None:
         scene.use()
     with step("the second run changes nothing"):
         _unchanged(scene)
+    with step(
+        "egress: a container reaches this machine's loopback, and under no-private it does not, also after a restart of the VM"
+    ):
+        _kept_in(scene, server)
     with step("a VM stopped by hand: the health report says so, and what it says to type mends it, without cai"):
         _stopped_and_started(scene)
+        check(not scene.reaches_this_machine(server.server_port), "containers are kept in from the boot on")
     with step("drift: a killed host agent and edited cpus, both repaired by the next run"):
         _edit(scene.folder / "lima.yaml", "cpus: 1", "cpus: 2")
         os.kill(int((scene.folder / "ha.pid").read_text()), signal.SIGKILL)
@@ -79,6 +84,15 @@ def _unchanged(scene: Scenario) -> None:
     check(scene.ansible("macos") == 0, "changed=0")
     check((scene.folder / "ha.pid").read_text() == agent, "the VM was not restarted")
     check((scene.folder / "lima.yaml").stat().st_mtime_ns == written, "lima.yaml was not written")
+
+
+def _kept_in(scene: Scenario, server: refusals.Mirror) -> None:
+    check(scene.reaches_this_machine(server.server_port), "a container reaches this machine's loopback by default")
+    scene.choose(docker_engine_egress="no-private")
+    check(scene.cai("setup")["changed"] > 0, "the setting was applied")
+    check(not scene.reaches_this_machine(server.server_port), "a container does not reach this machine's loopback")
+    (finding,) = (finding for finding in scene.cai("doctor")["findings"] if finding["part"] == "egress")
+    check(finding["status"] == "pass" and finding["found"].startswith("no-private: "), "doctor says what is in force")
 
 
 def _sick(report: dict[str, Any]) -> list[str]:

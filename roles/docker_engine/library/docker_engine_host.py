@@ -9,11 +9,12 @@ import re
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.egress import policy_of
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.platform import platform_here, read_text
 from ansible.module_utils.containai.process import output, which
 from ansible.module_utils.containai_distribution import base_of, os_release
-from ansible.module_utils.containai_engine_settings import Unusable, check_daemon_json, check_settings, egress_of, link_of
+from ansible.module_utils.containai_engine_settings import Unusable, check_daemon_json, check_settings, link_of
 from ansible.module_utils.containai_programs import complete
 
 DOCUMENTATION = r"""
@@ -210,7 +211,7 @@ def look(params, module):
         if not params["report"]:  # the report has a part of its own for this: the runtime
             raise
     user = owner(params["user"])
-    egress = egress_of(params["egress"], params["egress_allow"], params["settings"].get("proxy", {}), params["dedicated"])
+    egress = policy_of(params["egress"], params["egress_allow"], params["settings"].get("proxy") or {})
     link = link_of(params["link_subnet"], *containai_link.look())
     return {
         "platform": platform, **system,
@@ -247,7 +248,7 @@ def main():
         system = f"{host['derivative']} (not tested; treated as {base})" if host["derivative"] else base
         found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
         findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
-        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE), complete=complete())
+        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE), complete=complete(module.params["dedicated"]))
     except Failure as failure:
         findings = [{"part": "platform", "status": "fail", "found": failure.message, "hint": failure.hint}] if module.params["report"] else []
         if module.params["report"] and failure.kind == "precondition":  # the other parts are still worth a look

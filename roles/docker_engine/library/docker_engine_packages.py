@@ -18,7 +18,7 @@ from ansible.module_utils.containai.progress import followed
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record, read, replace
 from ansible.module_utils.containai_masks import masked
-from ansible.module_utils.containai_programs import TOOLS, cli_works
+from ansible.module_utils.containai_programs import cli_works, tools
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -76,9 +76,10 @@ def apt_get(params, *arguments):
     return followed(run, words, params["progress"])
 
 
-def missing_packages(source, expected=False):
+def missing_packages(params, expected=False):
     """Return the packages to install; nothing that is there is named, so nothing is upgraded. `expected`: the new lists will know of the CLI's package."""
-    names = [package for program, package in TOOLS.items() if not which(program)]
+    source = params["source"]
+    names = [package for program, package in tools(params["dedicated"]).items() if not which(program)]
     if not which("dockerd"):
         names += ENGINE[source]
     if not cli_works() and CLI[source] not in names and not os.path.exists(DIVERTED) and (expected or available(CLI[source])):
@@ -149,7 +150,7 @@ def install(packages, record, params):
     with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
         run(["dpkg", "--configure", "-a"])  # mends what an interrupted dpkg left; without that there is nothing to do
         updated = update(params)
-        packages = [*packages, *(name for name in missing_packages(params["source"]) if name not in packages)]
+        packages = [*packages, *(name for name in missing_packages(params) if name not in packages)]
         # apt itself removes and downgrades nothing, and plans for seconds: it is asked first where it may, or where something is moved aside for it.
         ask = bool(params["allow_removal"]) or unowned_cli()
         going = refuse_new_losses(packages, record, params) if ask else []
@@ -225,7 +226,7 @@ def converge(module):
     params = module.params
     record = Record()
     unfinished = record.unsettled("docker")
-    packages = missing_packages(params["source"], will_be_available(module))
+    packages = missing_packages(params, will_be_available(module))
     if packages:
         refuse_losses(packages, params, planned=True)
     need_repository = params["source"] == "docker" and bool(set(packages) & set(ENGINE["docker"]))

@@ -18,7 +18,7 @@ from ansible.module_utils.containai.running import RESTART, info, refusal, runni
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
 from ansible.module_utils.containai_engine_health import report
-from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, lacks, network_problem, outdated, socket_wrong
+from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, dedicated, lacks, network_problem, outdated, socket_wrong
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -35,7 +35,7 @@ options:
   unit: {type: str, required: true, description: "The engine's unit, such as C(containai-docker.service)."}
   helpers: {type: list, elements: str, default: [], description: Units that it needs and that are brought up to date first.}
   revision: {type: str, default: '', description: "C(CONTAINAI_REVISION) that the running service must have been started with; empty means any."}
-  check: {type: list, elements: str, default: [], description: Command that must succeed for the network namespace to be whole. Its C(up) mends it.}
+  check: {type: list, elements: str, default: [], description: Command that must succeed for the engine's network to be whole. Its C(up) mends it.}
   socket: {type: path, required: true, description: The engine's API socket.}
   runtimes: {type: dict, default: {}, description: "Runtimes that the running engine must know, such as C({sysbox-runc: {path: /usr/bin/sysbox-runc}})."}
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
@@ -87,7 +87,7 @@ def settled(unit, seconds):
 
 def guard(module):
     """Refuse to end running containers, unless that is allowed."""
-    names = [container["name"] for container in running(module.params["socket"], module.params["unit"] != "docker.service")]
+    names = [container["name"] for container in running(module.params["socket"], dedicated(module.params["unit"]))]
     if names and not module.params["restart_containers"]:
         module.fail_json(**refusal(names, "A restart of the engine, which its changed files or its state need,", RESTART))
 
@@ -150,13 +150,14 @@ def converge(module):
         said = False
     verbs = plan(params, state, said)
     broken = network_problem(params["check"]) if state.get("ActiveState") == "active" else None
-    if params["check"] and state.get("ActiveState") == "active" and adrift(state):
+    if params["check"] and state.get("ActiveState") == "active" and adrift(params["unit"], state):
         verbs = [*(verb for verb in verbs if verb == "enable"), "restart"]
     if "restart" in verbs and said is not False:  # a user who may not ask has a plan only
         guard(module)
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
     if broken:
-        actions.insert(0, {"verb": "change", "what": f"network namespace: {broken}"})
+        part = "network namespace" if dedicated(params["unit"]) else "egress"
+        actions.insert(0, {"verb": "change", "what": f"{part}: {broken}"})
     # A started or restarted dockerd makes its socket anew; only a running one's can have been tampered with.
     running = state.get("ActiveState") == "active" and "restart" not in verbs
     closed = running and params["group"] and socket_wrong(params["socket"], params["group"])
@@ -191,16 +192,19 @@ def answered(module, verbs, seconds):
 
 
 def mend_network(module):
+    if not dedicated(module.params["unit"]):
+        run(["systemctl", "daemon-reload"])  # the rules' own unit may have just been written
+    command = [*module.params["check"][:-1], "up"]
     try:
-        result = run([*module.params["check"][:-1], "up"])
+        result = run(command)
         reason = result.stderr.strip() if result.returncode != 0 else None
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
     if reason is not None:
         fail(
             module,
-            f"The engine's network namespace cannot be made: {reason or 'no reason given'}",
-            "run `sudo /usr/local/libexec/containai/network up` to see why",
+            f"The engine's network cannot be made: {reason or 'no reason given'}",
+            f"run `sudo {' '.join(command)}` to see why",
         )
 
 

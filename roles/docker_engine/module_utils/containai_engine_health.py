@@ -12,7 +12,7 @@ from ansible.module_utils.containai.engine_api import NoAnswer, answer
 from ansible.module_utils.containai.findings import finding
 from ansible.module_utils.containai.running import Unknown, info
 from ansible.module_utils.containai.systemd import unit_state
-from ansible.module_utils.containai_engine_state import adrift, group_name, network_problem, socket_wrong
+from ansible.module_utils.containai_engine_state import adrift, dedicated, group_name, network_problem, socket_wrong
 
 ANSWER_SECONDS = 10
 
@@ -48,7 +48,8 @@ def report(params):
     else:
         findings.append(finding("engine", "pass", f"Docker {said.get('ServerVersion')} answers on {path}"))
     if params["check"]:
-        findings += [*network_findings(params, state), *ports_findings(path), *egress_findings()]
+        beside = [*network_findings(params, state), *ports_findings(path)] if dedicated(unit) else []
+        findings += [*beside, *egress_findings(None if beside else network_problem(params["check"]))]
     return {"findings": findings, "ready": True}
 
 
@@ -76,8 +77,10 @@ IN_FORCE = {
 }
 
 
-def egress_findings():
-    """Return what is said to be in force; whether the rules are there is the network's finding."""
+def egress_findings(problem=None):
+    """Return what is in force. `problem`: what is wrong with the rules of a VM; beside other engines that is the network's finding."""
+    if problem:
+        return [finding("egress", "fail", problem, "run `cai setup`")]
     try:
         with open(EGRESS, encoding="utf-8") as handle:
             policy = json.load(handle)
@@ -124,7 +127,7 @@ def listening():
 
 
 def network_findings(params, state):
-    if os.geteuid() == 0 and adrift(state):
+    if os.geteuid() == 0 and adrift(params["unit"], state):
         units = " ".join([*params["helpers"], params["unit"]])
         return [finding("network", "fail", "the engine does not run in the network namespace containai", f"run `sudo systemctl restart {units}`")]
     mend = "run `sudo /usr/local/libexec/containai/network up`"

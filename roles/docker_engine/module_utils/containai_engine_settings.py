@@ -6,7 +6,6 @@ import ipaddress
 
 from ansible.module_utils import containai_link
 from ansible.module_utils.containai.daemon_json import DaemonJsonError, conflicts, parse, with_runtime
-from ansible.module_utils.containai.egress import check_vm, policy_of
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_data_root import holds_data
 from ansible.module_utils.containai_settings import check_all, check_places
@@ -48,13 +47,6 @@ def check_daemon_json(path, dedicated, dns=(), data_root=""):
     if value.get("default-runtime") == "sysbox-runc":
         return f"{path} makes sysbox-runc the default runtime. That is left as it is, but containers then run under Sysbox without asking for it."
     return None
-
-
-def egress_of(mode, allow, proxies, dedicated):
-    """Return where containers may connect to, as the engine's network program reads it."""
-    if not dedicated:
-        check_vm(mode, allow)
-    return policy_of(mode, allow, proxies)
 
 
 def link_of(subnet, routes, links):

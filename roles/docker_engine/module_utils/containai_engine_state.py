@@ -26,8 +26,15 @@ def outdated(state, revision):
         return False
 
 
-def adrift(state):
+def dedicated(unit):
+    """Whether this is the engine beside others, in a network namespace of its own; in the VM it is the only one."""
+    return unit != "docker.service"
+
+
+def adrift(unit, state):
     """Whether the engine runs in another network namespace than the one that bears the name now: the name was deleted under it."""
+    if not dedicated(unit):
+        return False
     try:
         there = os.stat(NETNS)
         own = os.stat(f"/proc/{state.get('MainPID')}/ns/net")
@@ -56,7 +63,7 @@ def is_as_wanted(params, revision):
         return False
     if socket_wrong(params["socket"], params["group"]):
         return False
-    return not params["check"] or not (adrift(state) or network_problem(params["check"]))
+    return not params["check"] or not (adrift(params["unit"], state) or network_problem(params["check"]))
 
 
 def network_problem(check):

@@ -9,7 +9,7 @@ import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai.egress import check_vm
+from ansible.module_utils.containai.egress import policy_of
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.process import output
 from ansible.module_utils.containai_lima_settings import check_images, check_name, check_owner, check_proxies
@@ -31,7 +31,7 @@ options:
   brew: {type: str, default: '', description: Path of brew. Empty means that of the machine's architecture.}
   images: {type: list, elements: dict, default: [], description: The VM's images; one that is fetched needs a digest.}
   proxy: {type: dict, default: {}, description: The VM's proxies.}
-  egress: {type: str, default: open, description: The setting docker_engine_egress. The VM has no such rules.}
+  egress: {type: str, default: open, description: The setting docker_engine_egress. Checked here as well, before a VM is made.}
   egress_allow: {type: list, elements: dict, default: [], description: The setting docker_engine_egress_allow.}
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
@@ -188,7 +188,7 @@ def look(params, module):
     check_name(params["name"])
     check_images(params["images"])
     check_proxies(params["proxy"])
-    check_vm(params["egress"], params["egress_allow"])
+    policy_of(params["egress"], params["egress_allow"], params["proxy"])
     arch = architecture(system)
     home = os.path.abspath(os.path.expanduser(params["home"] or os.environ.get("LIMA_HOME") or "~/.lima"))
     folder = os.path.join(home, params["name"])

@@ -23,7 +23,8 @@ SYMPTOMS = [
     (r"seccomp.*device or resource busy", SECCOMP, "sysbox-runc, which loads its seccomp notification; microsoft/WSL#9548"),
     (
         r'namespace \{"time" ""\} does not exist',
-        "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`",
+        "this Docker needs Sysbox 0.7.1 or newer: `cai setup -e sysbox_version=0.7.1`; to keep an older one, add "
+        '`"features": {"time-namespaces": false}` to daemon.json, then `cai setup`',
         "Sysbox before 0.7.1 under Docker 29.5 and newer; nestybox/sysbox#1011, #1028",
     ),
     (

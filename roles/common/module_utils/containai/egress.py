@@ -10,13 +10,16 @@ from ansible.module_utils.containai.errors import bad_setting
 
 MODES = ("open", "no-private", "list")
 METADATA = ipaddress.IPv4Network("169.254.169.254/32")
-# What no-private blocks; the program `network` has the same list.
+# What no-private blocks.
 PRIVATE = tuple(
     ipaddress.IPv4Network(text)
     for text in (
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
     )
 )  # fmt: skip
+BLOCKED = {"open": (METADATA,), "no-private": PRIVATE, "list": (ipaddress.IPv4Network("0.0.0.0/0"),)}
+# How the VM's containers name the Mac; Lima gives it this address in every VM.
+MAC = dict.fromkeys(("host.lima.internal", "host.docker.internal"), "192.168.5.2")
 PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 KEYS = ("network", "ports", "protocol")
 MOST_PORTS = 15  # in one rule of the kernel
@@ -73,26 +76,17 @@ def entry_of(item):
 
 
 def policy_of(mode, allow, proxies):
-    """Return {mode, allow} as the program `network` reads it; refuses what cannot be, or would cut dockerd off
-    from its own proxy."""
+    """Return {mode, allow, blocked} as the programs `network` and `vm-egress` read it; refuses what cannot be, or would
+    cut dockerd off from its own proxy."""
     if mode not in MODES:
         raise bad_setting(
             f"The variable docker_engine_egress is {ascii(mode)[:40]}; needed is one of: {', '.join(MODES)}.",
             "write `cai setup -e docker_engine_egress=no-private`",
         )
-    policy = {"mode": mode, "allow": [entry_of(item) for item in allow]}
+    policy = {"mode": mode, "allow": [entry_of(item) for item in allow], "blocked": [str(network) for network in BLOCKED[mode]]}
     for name, address in proxies.items():
         check_proxy(policy, name, address)
     return policy
-
-
-def check_vm(mode, allow):
-    """Refuse egress rules for a VM, in which no rules are made: nobody shall take its containers for kept in."""
-    if mode != "open" or allow:
-        raise bad_setting(
-            "The variable docker_engine_egress is for WSL2 and Linux; in the VM on macOS containers may connect everywhere.",
-            "leave it out: `cai setup -e docker_engine_egress=open` (docs/macos.md says what the VM reaches of this Mac)",
-        )
 
 
 def check_proxy(policy, name, address):
@@ -100,12 +94,13 @@ def check_proxy(policy, name, address):
         return
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
-        host, port = ipaddress.IPv4Address(parts.hostname or ""), parts.port or 80
+        name_or_address = parts.hostname or ""
+        host, port = ipaddress.IPv4Address(MAC.get(name_or_address, name_or_address)), parts.port or 80
     except ValueError:  # a name, or IPv6
         return
     if not host.is_loopback and blocks(policy, host, port):
         raise bad_setting(
-            f"The variable docker_engine_egress is {policy['mode']}, which blocks docker_engine_proxy.{name} ({host}:{port}).",
+            f"The variable docker_engine_egress is {policy['mode']}, which blocks the proxy {name} ({host}:{port}).",
             f"""allow it: `cai setup -e 'docker_engine_egress_allow=[{{"network": "{host}/32", "ports": ["{port}"]}}]'`""",
         )
 
@@ -120,4 +115,4 @@ def blocks(policy, host, port):
             and (not ranges or any(r[0] <= port <= r[-1] for r in ranges))
         ):
             return False
-    return policy["mode"] == "list" or host in METADATA or (policy["mode"] == "no-private" and any(host in network for network in PRIVATE))
+    return any(host in network for network in BLOCKED[policy["mode"]])

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 import pytest
-from ansible.module_utils.containai import egress
+from ansible.module_utils.containai.egress import policy_of
 from ansible.module_utils.containai.errors import Failure
-from ansible.module_utils.containai_engine_settings import egress_of
-
-from tests.unit.roles.docker_engine.network.programs import load
 
 GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a network": ({"network": "10.1.0.0/16"}, {"network": "10.1.0.0/16", "protocol": "all", "ports": []}),
@@ -26,7 +22,7 @@ GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", GOOD)
 def test_an_entry_is_written_in_full(name: str) -> None:
     given, full = GOOD[name]
-    assert egress_of("list", [given], {}, dedicated=True) == {"mode": "list", "allow": [full]}
+    assert policy_of("list", [given], {}) == {"mode": "list", "allow": [full], "blocked": ["0.0.0.0/0"]}
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -55,7 +51,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_what_cannot_be_is_refused_with_what_to_write(name: str) -> None:
     given, found, hint = BAD[name]
     with pytest.raises(Failure) as refusal:
-        egress_of("list", [given], {}, dedicated=True)
+        policy_of("list", [given], {})
     assert found in refusal.value.message
     assert hint in refusal.value.hint
     assert refusal.value.kind == "precondition"
@@ -63,14 +59,7 @@ def test_what_cannot_be_is_refused_with_what_to_write(name: str) -> None:
 
 def test_a_mode_that_is_none_is_refused() -> None:
     with pytest.raises(Failure, match="'closed'; needed is one of: open, no-private, list"):
-        egress_of("closed", [], {}, dedicated=True)
-
-
-@pytest.mark.parametrize("allow", [[], [{"network": "10.0.0.0/8"}]])
-def test_a_vm_that_cannot_is_told_so_instead_of_left_open(allow: list[dict[str, Any]]) -> None:
-    with pytest.raises(Failure, match="WSL2 and Linux"):
-        egress_of("open" if allow else "no-private", allow, {}, dedicated=False)
-    assert egress_of("open", [], {}, dedicated=False) == {"mode": "open", "allow": []}
+        policy_of("closed", [], {})
 
 
 PROXIES = {
@@ -82,6 +71,8 @@ PROXIES = {
     "one that is allowed": ("list", [{"network": "10.1.1.0/24", "ports": ["3128"]}], "http://10.1.1.1:3128", False),
     "one of which another port is allowed": ("list", [{"network": "10.1.1.0/24", "ports": ["8080"]}], "http://10.1.1.1:3128", True),
     "localhost, which is carried in": ("list", [], "http://127.0.0.1:3128", False),
+    "the Mac, as the VM names it": ("no-private", [], "http://host.lima.internal:3128", True),
+    "the Mac, which is allowed": ("no-private", [{"network": "192.168.5.2"}], "http://host.docker.internal:3128", False),
     "a name, behind which nobody can see": ("list", [], "http://proxy.example:3128", False),
 }  # fmt: skip
 
@@ -90,16 +81,10 @@ PROXIES = {
 def test_a_proxy_that_would_be_blocked_is_refused(name: str) -> None:
     mode, allow, address, refused = PROXIES[name]
     if not refused:
-        egress_of(mode, allow, {"HTTPS_PROXY": address, "NO_PROXY": "10.0.0.0/8"}, dedicated=True)
+        policy_of(mode, allow, {"HTTPS_PROXY": address, "NO_PROXY": "10.0.0.0/8"})
         return
     with pytest.raises(Failure) as refusal:
-        egress_of(mode, allow, {"HTTPS_PROXY": address}, dedicated=True)
-    assert "blocks docker_engine_proxy.HTTPS_PROXY" in refusal.value.message
+        policy_of(mode, allow, {"HTTPS_PROXY": address})
+    assert "blocks the proxy HTTPS_PROXY" in refusal.value.message
     assert "pw" not in refusal.value.message + refusal.value.hint
     assert '"ports": ["3128"]' in refusal.value.hint
-
-
-def test_the_program_blocks_what_the_settings_say() -> None:
-    program = load("network")
-    assert tuple(map(ipaddress.IPv4Network, program.PRIVATE)) == egress.PRIVATE
-    assert ipaddress.IPv4Network(program.METADATA) == egress.METADATA

@@ -92,7 +92,7 @@ def test_a_good_host_is_described(module: ModuleType, machine: Machine, commands
         "platform": "linux", "distribution": "debian", "version": "12", "codename": "bookworm", "derivative": "", "architecture": "amd64", "kernel": "6.12.0-1-amd64",
         "user": me.pw_name, "home": me.pw_dir, "dockerd_path": f"{commands.path}/dockerd", "containerd_path": "",
         "link": {"subnet": "10.213.77.0/30", "prefix": 30, "machine": "10.213.77.1", "engine": "10.213.77.2"},
-        "egress": {"mode": "open", "allow": []},
+        "egress": {"mode": "open", "allow": [], "blocked": ["169.254.169.254/32"]},
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def test_the_dry_run_with_nothing_installed_tells_the_whole_plan_and_makes_nothi
         "install  Docker in the VM",
         "install  Sysbox 0.7.1 in the VM",
         "runtimes.sysbox-runc",
+        "create   rules in the VM for where containers may connect to (open)",
         "start    docker.service in the VM",
         "create   docker context containai-secure",
         f"unix://{mac.home}/.lima/containai-secure/sock/docker.sock",

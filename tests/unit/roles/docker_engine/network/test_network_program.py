@@ -9,12 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils.containai.egress import PRIVATE, policy_of
 
 from tests.unit.roles.docker_engine.network.programs import load
 
 SETTINGS = {
     "subnet": "10.213.77.0/30", "prefix": 30, "machine": "10.213.77.1", "engine": "10.213.77.2", "daemon_json": "/nowhere", "dns": [],
-    "egress": {"mode": "open", "allow": []},
+    "egress": policy_of("open", [], {}),
 }  # fmt: skip
 
 
@@ -190,6 +191,9 @@ def test_forwarding_is_given_back_as_it_was(network: ModuleType, kernel: Kernel,
     kernel.policy = policy
     network.up(SETTINGS)
     assert (kernel.policy, kernel.sysctls[False, "ipv4/ip_forward"]) == ("DROP", "1")
+    kernel.policy = "ACCEPT"  # a firewall that was loaded again, and networks that changed with it
+    network.follow(SETTINGS)
+    assert kernel.policy == "DROP"
     network.up(SETTINGS)
     network.down(SETTINGS)
     assert (kernel.policy, kernel.sysctls[False, "ipv4/ip_forward"]) == (policy, "0")
@@ -304,10 +308,7 @@ def test_what_is_typed_wrong_and_what_is_not_set_up(network: ModuleType, capsys:
     assert "usage: network up | down | check" in capsys.readouterr().err
 
 
-ALLOW = [
-    {"network": "10.1.0.0/16", "protocol": "tcp", "ports": ["443", "8000:8100"]},
-    {"network": "10.2.0.0/16", "protocol": "all", "ports": []},
-]
+ALLOW = [{"network": "10.1.0.0/16", "ports": ["443", "8000-8100"]}, {"network": "10.2.0.0/16"}]
 RESOLVER = [f"-d 192.168.1.1/32 -p {kind} -m {kind} --dport 53 -j RETURN" for kind in ("udp", "tcp")]
 ALLOWED = [*RESOLVER, "-d 10.1.0.0/16 -p tcp -m multiport --dports 443,8000:8100 -j RETURN", "-d 10.2.0.0/16 -j RETURN"]
 BLOCK = "-j REJECT --reject-with icmp-admin-prohibited"
@@ -316,13 +317,13 @@ BLOCK = "-j REJECT --reject-with icmp-admin-prohibited"
 @pytest.mark.parametrize("mode", ["open", "no-private", "list"])
 def test_where_containers_may_connect_to(network: ModuleType, kernel: Kernel, mode: str) -> None:
     Path(network.RESOLV_CONF).write_text("nameserver 127.0.0.53\nnameserver 192.168.1.1\nnameserver fd00::1\n")
-    settings = {**SETTINGS, "egress": {"mode": mode, "allow": ALLOW}}
+    settings = {**SETTINGS, "egress": policy_of(mode, ALLOW, {})}
     network.up(settings)
     assert list(network.problems(settings)) == []
     rules = [rule.removeprefix("-i cai0 ") for rule in kernel.chains["filter", "CONTAINAI-EGRESS"]]
     assert rules[: len(ALLOWED)] == ALLOWED
-    blocked = {"open": [f"-d {network.METADATA} {BLOCK}"], "list": [BLOCK]}
-    assert rules[len(ALLOWED) :] == blocked.get(mode, [f"-d {net} {BLOCK}" for net in network.PRIVATE])
+    blocked = {"open": [f"-d 169.254.169.254/32 {BLOCK}"], "list": [BLOCK]}
+    assert rules[len(ALLOWED) :] == blocked.get(mode, [f"-d {net} {BLOCK}" for net in PRIVATE])
     # Asked before anything is let through, other engines' networks included.
     chain = kernel.chains["filter", "CONTAINAI"]
     assert chain.index("-i cai0 -j CONTAINAI-EGRESS") < min(
@@ -340,7 +341,7 @@ def test_where_containers_may_connect_to(network: ModuleType, kernel: Kernel, mo
 
 
 def test_a_mode_that_is_taken_back_leaves_nothing(network: ModuleType, kernel: Kernel) -> None:
-    network.up({**SETTINGS, "egress": {"mode": "list", "allow": []}})
+    network.up({**SETTINGS, "egress": policy_of("list", [], {})})
     (found,) = problems(network)
     assert "INPUT -i cai0 -j CONTAINAI-INPUT" in found or "CONTAINAI-EGRESS" in found
     network.up(SETTINGS)
@@ -349,7 +350,7 @@ def test_a_mode_that_is_taken_back_leaves_nothing(network: ModuleType, kernel: K
 
 
 def test_a_resolver_that_changed_may_be_asked(network: ModuleType, kernel: Kernel) -> None:
-    settings = {**SETTINGS, "egress": {"mode": "list", "allow": []}}
+    settings = {**SETTINGS, "egress": policy_of("list", [], {})}
     network.up(settings)
     Path(network.RESOLV_CONF).write_text("nameserver 192.168.1.1\n")
     network.follow(settings)

@@ -52,7 +52,7 @@ def test_a_network_that_cannot_be_mended_is_said(module: ModuleType, service: Se
     program = str(commands.add("network", 'echo "RTNETLINK answers: File exists" >&2; exit 2'))
     answer = run_module(module, check_mode=False, **{**service.parameters, "check": [program, "check"]})
     assert "cannot be made: RTNETLINK answers: File exists" in answer["msg"]
-    assert "`sudo /usr/local/libexec/containai/network up`" in answer["hint"]
+    assert f"`sudo {program} up`" in answer["hint"]
 
 
 def test_a_network_program_that_is_gone_is_a_broken_network(

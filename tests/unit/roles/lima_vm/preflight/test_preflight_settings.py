@@ -37,9 +37,10 @@ def test_a_proxy_that_lima_or_systemd_would_read_otherwise_is_refused(look: Call
         assert "lima_vm_proxy" in result["msg"]
 
 
-def test_rules_that_the_vm_does_not_have_are_refused_before_it_is_made(look: Call, mac: Mac) -> None:
-    for setting in [{"egress": "no-private"}, {"egress_allow": [{"network": "10.0.0.0/8"}]}]:
+def test_egress_that_cannot_be_is_refused_before_a_vm_is_made(look: Call, mac: Mac) -> None:
+    proxy = {"HTTPS_PROXY": "http://host.lima.internal:3128"}
+    for setting in [{"egress_allow": [{"network": "registry.example"}]}, {"egress": "no-private", "proxy": proxy}]:
         mac.put("brew", "native")
         result = look(**setting)
         assert result["failure"] == "precondition"
-        assert "in the VM on macOS containers may connect everywhere" in result["msg"]
+        assert "docker_engine_egress" in result["msg"]
