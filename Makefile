@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system other-platform faults-telling test-faults soak test-vm every-core as-user \
-	bench collection docs lock clean
+	bench collection sanity docs lock clean
 
 # The programs of the environment call each other by name.
 IN := PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1
@@ -30,7 +30,7 @@ test: $(READY) ## Everything that guards an invariant, on three hosts
 	@sh tests/parts $(PARTS)
 
 nightly: $(READY) ## Everything there is, hours: all tests, faults, protections, suites, every ansible-core, the VM, an ordinary user
-	@FULL=1 sh tests/parts $(PARTS) other-platform every-core as-user test-faults soak test-vm
+	@FULL=1 sh tests/parts $(PARTS) other-platform sanity as-user test-faults soak test-vm
 
 lint: $(READY) ## Style
 	@$(IN) ruff check && $(IN) ruff format --check
@@ -66,8 +66,8 @@ OTHERS := $(addprefix tests/system/test_,lives_of_others.py packages_of_others.p
 other-platform: $(READY) ## What keeps the things of others, on the platform that the ordinary run does not use: WSL2 for native Linux and back
 	@OTHER_PLATFORM=1 FULL=1 $(TESTS) $(OTHERS) -n 2 --dist loadfile
 
-every-core: $(READY) ## The playbooks under every ansible-core that pyproject.toml allows
-	@$(IN) python -m tests.cores
+every-core: $(READY) ## The main job under every ansible-core that pyproject.toml allows, on hosts whose Python has it (part of `FULL=1 make system`)
+	@FULL=1 $(TESTS) tests/system/test_every_core.py tests/system/test_sudo_rs.py
 
 as-user: $(READY) ## The unit tests as an ordinary user: some branches are never taken by root
 	@$(IN) sh tests/as-user
@@ -91,6 +91,9 @@ collection: $(READY) ## Build the Ansible collection containai.secure_engine fro
 	@rm -rf .cache/collection
 	@$(IN) python scripts/collection.py .cache/collection/source
 	@$(IN) ansible-galaxy collection build .cache/collection/source --output-path .cache/collection
+
+sanity: $(READY) ## The collection under Ansible's own checks
+	@$(IN) python -m tests.sanity
 
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py

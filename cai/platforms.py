@@ -34,7 +34,7 @@ class Platform(Enum):
 @cache
 def shared() -> ModuleType:
     """Load the roles' own code for this, which is the only one."""
-    path = content.own("roles/common/module_utils/containai/platform.py")
+    path = content.own("roles/containai_common/module_utils/containai/platform.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(path)

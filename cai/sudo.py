@@ -16,6 +16,7 @@ from cai import folders
 from cai.errors import CaiError, Exit
 
 _TRIES = 3
+_KNOWS_SUDO_RS = (2, 22)
 _REFUSALS = ("sudoers", "not allowed", "I'm afraid I can't do that")  # the last: sudo-rs
 # By their paths: a sudo without secure_path would look in the user's own.
 _TRUE, _SHELL = "/usr/bin/true", "/bin/sh"
@@ -60,10 +61,18 @@ def program() -> str:
 
 @functools.cache
 def _unknown_to_ansible(name: str) -> str:
-    """Say what a sudo calls itself that is not the classic one; only ansible-core 2.21 and newer know its prompt."""
+    """Say what a sudo calls itself whose prompt Ansible does not know: sudo-rs before ansible-core 2.22."""
+    if tuple(map(int, _ansible_version().split(".")[:2])) >= _KNOWS_SUDO_RS:
+        return ""
     asked = subprocess.run([name, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     said = f"{asked.stdout}{asked.stderr}".strip()
     return said.splitlines()[0] if said.startswith("sudo-rs") else ""
+
+
+def _ansible_version() -> str:
+    from importlib.metadata import version
+
+    return version("ansible-core")
 
 
 def _ask(prompt: str) -> str:

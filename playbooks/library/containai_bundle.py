@@ -68,7 +68,7 @@ ARGUMENTS = {
     "architectures": {"type": "list", "elements": "str", "required": True},
     "packages": {"type": "list", "elements": "str", "default": []},
     "archives": {"type": "dict", "default": {}},
-    "keyrings": {"type": "dict", "default": {}},
+    "keyrings": {"type": "dict", "default": {}, "no_log": False},
     "docker": {"type": "dict", "required": True},
     "sysbox": {"type": "dict", "required": True},
     "images": {"type": "list", "elements": "dict", "default": []},

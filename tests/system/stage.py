@@ -48,9 +48,9 @@ def _wheels() -> Path:
     return made
 
 
-def _foreign(wheels: Path, version: str) -> Path:
-    """The dependencies for a Python that is not this one: fetched, not built."""
-    target = WORK / f"wheels-{version}"
+def _foreign(wheels: Path, version: str, core: str) -> Path:
+    """The dependencies for a Python that is not this one: fetched, not built. `core`: the minor release of ansible-core, "" for any."""
+    target = WORK / f"wheels-{version}{core and '-core-'}{core}"
     wanted = hashlib.sha256((paths.ROOT / "pyproject.toml").read_bytes()).hexdigest()
     mark = target / ".made-for"
     if not mark.exists() or mark.read_text() != wanted:
@@ -66,6 +66,7 @@ def _foreign(wheels: Path, version: str) -> Path:
             "--find-links",
             wheels,
             "containai-cai",
+            *([f"ansible-core=={core}.*"] if core else []),
         )
         mark.write_text(wanted)
     for old in target.glob("containai_cai-*"):
@@ -75,9 +76,9 @@ def _foreign(wheels: Path, version: str) -> Path:
     return target
 
 
-def _environment(suite: str, wheels: Path) -> Path:
+def _environment(suite: str, wheels: Path, core: str) -> Path:
     """A virtual environment made by the suite's own Python, from the wheels and nothing else."""
-    dependencies = _foreign(wheels, PYTHON[suite])
+    dependencies = _foreign(wheels, PYTHON[suite], core)
     names = sorted(path.name for path in dependencies.glob("*.whl"))
     (own,) = dependencies.glob("containai_cai-*.whl")
     key = hashlib.sha256(f"{image.ensure(suite)} {names} {sysbox_deb.sha256(own)}".encode()).hexdigest()[:12]
@@ -90,7 +91,7 @@ def _environment(suite: str, wheels: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     line = """set -e
     python3 -m venv --clear /home/dev/venv
-    /home/dev/venv/bin/pip install -q --no-index --find-links /wheels containai-cai
+    /home/dev/venv/bin/pip install -q --no-index --pre --find-links /wheels containai-cai
     chown -R --reference=/wheels /home/dev/venv
     chmod -R go+rX /home/dev/venv
     """
@@ -109,12 +110,12 @@ def wheels() -> Path:
 
 
 @cache
-def environment(suite: str) -> Path:
-    """The folder with cai installed for a suite; made once a session."""
+def environment(suite: str, core: str = "") -> Path:
+    """The folder with cai installed for a suite; made once a session. `core`: see _foreign."""
     made = wheels()
     engine.up()
     with _alone():
-        return _environment(suite, made)
+        return _environment(suite, made, core)
 
 
 @cache
@@ -185,11 +186,12 @@ def start(
     *,
     state: str = "bare",
     trusted: bool = True,
+    core: str = "",
 ) -> Box:
     """Start a host with cai, the packages and the test image in it; in a state of STATES it is made once and kept."""
     if os.environ.get("OTHER_PLATFORM"):
         dress = {"linux": "wsl2", "wsl2": "linux"}.get(dress, dress)
-    binds = (f"{environment(suite)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
+    binds = (f"{environment(suite, core)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
     wanted = host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds)
     box = Box(wanted.name)
     if state == "bare":

@@ -78,3 +78,30 @@ def test_twelve_hosts_at_once(fleet: Fleet) -> None:
         assert box.snapshot() == was, f"{box.name} was changed"
     _, text, report = fleet.play("site.yml", "--forks", "4", "-e", "cai_serial=3", "-e", "cai_max_fail_percentage=100")
     assert {name: report[name]["outcome"] for name in good} == dict.fromkeys(good, "ready"), text
+
+
+@pytest.mark.slow
+def test_a_rolling_upgrade_leaves_out_a_host_whose_containers_run(fleet: Fleet) -> None:
+    """One host at a time; the report says who was skipped and why, and the others are upgraded."""
+    for name in ("first", "busy", "last"):
+        fleet.add(name, "noble", dress="linux", state="older-sysbox")
+    busy = fleet.boxes["busy"]
+    busy.start_sysbox_container("work")
+    before = busy.docker("inspect -f '{{.State.StartedAt}}' work").out
+    rolling = ("--limit", "first,busy,last", "-e", "cai_serial=1")
+
+    _, text, report = fleet.play("site.yml", *rolling)
+    assert outcomes(report) == {"first": "changed", "busy": "precondition", "last": "changed"}, text
+    (failure,) = report["busy"]["failures"]
+    assert "work" in failure["message"]
+    assert "sysbox_restart_containers=true" in failure["hint"]
+    assert {name: report[name]["versions"].get("sysbox") for name in ("first", "last")} == {
+        "first": "0.7.1",
+        "last": "0.7.1",
+    }
+    assert busy.docker("inspect -f '{{.State.StartedAt}}' work").out == before
+
+    _, text, report = fleet.play("site.yml", *rolling, "-e", "sysbox_restart_containers=true")
+    assert outcomes(report) == {"first": "ready", "busy": "changed", "last": "ready"}, text
+    assert report["busy"]["versions"]["sysbox"] == "0.7.1"
+    assert busy.docker("exec work cat /proc/self/uid_map").expect(0).out.split()[1] != "0"

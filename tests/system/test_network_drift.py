@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.hosts import host
 from tests.system.box import IMAGE, Box
 
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -170,6 +171,32 @@ def test_a_network_that_comes_late_is_not_given_to_containers(box: Box) -> None:
     box.sh(
         "for i in $(seq 50); do nsenter --net=/run/netns/containai ip route | grep -q ^172.18.0.0/16 || exit 0; sleep 0.1; done; exit 1"
     )
+
+
+@pytest.mark.slow
+def test_a_boot_at_which_networkd_brings_a_network_late(hosts) -> None:
+    """On a machine whose links are all networkd's: the boot waits for none of ours, and containers get no addresses of the late network."""
+    box: Box = hosts("late-boot", dress="linux", state="converged")
+    box.write("/etc/systemd/network/10-late.netdev", "[NetDev]\nName=late0\nKind=dummy\n")
+    box.write("/etc/systemd/network/20-late.network", "[Match]\nName=late0\n[Network]\nAddress=172.18.5.1/16\n")
+    box.write("/etc/systemd/network/50-all.network", "[Match]\nName=!eth0 !far0\n[Network]\nDHCP=yes\n")
+    # Late: after the engine, which is as late as can be.
+    late = "[Unit]\nAfter=containai-docker.service\n[Service]\nType=oneshot\nExecStart=systemctl start --no-block systemd-networkd\n[Install]\nWantedBy=multi-user.target\n"
+    box.write("/etc/systemd/system/late.service", late)
+    box.sh("systemctl daemon-reload && systemctl enable late.service 2>/dev/null")
+    host.reboot(box.name)
+    box.sh(
+        "for i in $(seq 300); do networkctl list late0 | grep -q configured && systemctl is-active -q containai-docker && exit 0; sleep 0.2; done; exit 1"
+    )
+    assert "unmanaged" in box.sh("networkctl --no-legend --no-pager list cai0")
+    box.sh(
+        "for i in $(seq 50); do nsenter --net=/run/netns/containai ip route | grep -q ^172.18.0.0/16 && exit 0; sleep 0.1; done; exit 1"
+    )
+    box.docker("network create other").expect(0)
+    assert "172.18." not in box.docker("network inspect -f '{{(index .IPAM.Config 0).Subnet}}' other").out
+    box.sh(CHECK)
+    box.sh(FAR + UP)
+    assert reaches(box)
 
 
 def test_a_full_tunnel_leaves_the_link_and_networks_to_choose_from(box: Box) -> None:

@@ -13,8 +13,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def box(hosts) -> Iterator[Box]:
-    made: Box = hosts("sudo-rs", suite="trixie", dress="linux", trusted=False)
+def core() -> str:
+    return ""
+
+
+@pytest.fixture
+def box(hosts, core: str) -> Iterator[Box]:
+    made: Box = hosts("sudo-rs", suite="trixie", dress="linux", trusted=False, core=core)
     made.sh("apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends sudo-rs")
     made.sh("dpkg-divert --local --rename --divert /usr/bin/sudo.ws --add /usr/bin/sudo && ln -s sudo-rs /usr/bin/sudo")
     made.sh(f"echo 'dev:{PASSWORD}' | chpasswd")
@@ -32,6 +37,18 @@ def test_with_the_classic_one_beside_it_the_password_is_asked_for_once(box: Box)
     print(text)
     assert child.exitstatus == 0, text
     assert "Nothing was left to remove" in text
+
+
+@pytest.mark.parametrize("core", ["2.22"])
+def test_alone_it_will_do_under_an_ansible_that_knows_it(box: Box, core: str) -> None:
+    box.sh("mv /usr/bin/sudo.ws /usr/bin/put-away")
+    child = box.person("setup")
+    child.expect("password for dev: ")
+    child.sendline(PASSWORD)
+    text = child.read()
+    child.close()
+    assert child.exitstatus == 0, text
+    assert box.isolated()
 
 
 def test_alone_it_is_refused_before_anything_changes(box: Box) -> None:

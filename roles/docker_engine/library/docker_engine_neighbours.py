@@ -53,7 +53,8 @@ notes: {type: list, elements: str, returned: with I(before), description: what o
 
 SOCKET = "/var/run/docker.sock"
 FORWARDING = "/run/containai-forwarding"  # there while setup has turned forwarding on, and closed FORWARD with it
-ATTEMPTS, PAUSE = 4, 1.0
+ATTEMPTS = 4
+PAUSE = 1.0
 NOTES = 10
 DOCKER = "/usr/bin/docker"
 

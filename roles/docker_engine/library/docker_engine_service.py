@@ -229,8 +229,10 @@ def stop(module):
     if names and not params["stop_containers"]:
         module.fail_json(
             msg=f"Containers run in the engine: {', '.join(names)}. They have to be stopped first.",
-            hint=f"run `docker --host unix://{params['socket']} stop {' '.join(names)}`, or go on with `cai uninstall --yes`", failure="precondition", containers=names,
-        )  # fmt: skip
+            hint=f"run `docker --host unix://{params['socket']} stop {' '.join(names)}`, or go on with `cai uninstall --yes`",
+            failure="precondition",
+            containers=names,
+        )
     if not module.check_mode:
         stop_containers(module, containers)
         for unit in units if actions else []:

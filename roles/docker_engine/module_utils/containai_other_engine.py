@@ -81,7 +81,10 @@ class OtherEngine:
         return any("podman" in part.get("Name", "").lower() for part in parts)
 
     def _process(self):
-        """Which process listens on the socket, and since when: another one means another, or a restarted, engine. None for systemd, and for one out of sight."""
+        """Which process listens on the socket, and since when: another one means another, or a restarted, engine.
+
+        None for systemd, and for one out of sight.
+        """
         try:
             with socket.socket(socket.AF_UNIX) as asked:
                 asked.settimeout(SECONDS)

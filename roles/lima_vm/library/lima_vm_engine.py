@@ -9,6 +9,7 @@ import subprocess
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.containai.docker_cli import reason
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.process import run
 
@@ -50,12 +51,12 @@ SECONDS = 180
 
 
 def called(argv, data=b"", environment=None):
-    """Return (exit code, output, last line of the errors) of a program."""
+    """Return (exit code, output, why it failed) of a program."""
     try:
         done = run(argv, input=data, text=False, env=environment or os.environ, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failure(f"`{os.path.basename(argv[0])}` did not end well: {error}", "run `cai setup` again") from error
-    return done.returncode, done.stdout, (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
+    return done.returncode, done.stdout, reason(done.stderr.decode("utf-8", "replace"), done.returncode)
 
 
 class Cli:

@@ -104,8 +104,8 @@ class Converger:
             return None, True
         if recreate:
             self.warn(
-                f"The VM {self.lima.name} was made with other settings for {', '.join(recreate)}. They stay as they are: applying them destroys the VM's containers "
-                "and images. To do that, run `cai setup -e lima_vm_recreate=true`."
+                f"The VM {self.lima.name} was made with other settings for {', '.join(recreate)}. They stay as they are: applying them "
+                "destroys the VM's containers and images. To do that, run `cai setup -e lima_vm_recreate=true`."
             )
         if not restart:
             return None, False

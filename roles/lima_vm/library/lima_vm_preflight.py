@@ -26,12 +26,12 @@ description:
   - In check mode missing Homebrew is a warning, since a plan needs none. Changes nothing, ever.
 options:
   name: {type: str, required: true, description: The Lima instance.}
-  home: {type: str, default: '', description: LIMA_HOME. Empty means the environment's, or C(~/.lima).}
-  limactl: {type: str, default: '', description: Path of limactl. Empty means Homebrew's, or the one on PATH.}
+  home: {type: str, default: '', description: "LIMA_HOME. Empty means the environment's, or C(~/.lima)."}
+  limactl: {type: str, default: '', description: "Path of limactl. Empty means Homebrew's, or the one on PATH."}
   brew: {type: str, default: '', description: Path of brew. Empty means that of the machine's architecture.}
   images: {type: list, elements: dict, default: [], description: The VM's images; one that is fetched needs a digest.}
   proxy: {type: dict, default: {}, description: The VM's proxies.}
-  egress: {type: str, default: open, description: The setting docker_engine_egress. Checked here as well, before a VM is made.}
+  egress: {type: str, default: open, description: The setting docker_engine_egress; checked here as well before a VM is made.}
   egress_allow: {type: list, elements: dict, default: [], description: The setting docker_engine_egress_allow.}
   minimum_macos: {type: str, default: '13.5', description: Oldest macOS on which Lima uses Apple's virtualization.}
   minimum_lima: {type: str, default: 2.0.0, description: Oldest Lima.}
@@ -209,7 +209,8 @@ def look(params, module):
     if system == "Linux" and not params["missing_ok"]:
         check_kvm(module)
     return {
-        "system": system, "architecture": arch, "brew": brew, "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing, "brew_problem": problem,
+        "system": system, "architecture": arch, "brew": brew, "brew_problem": problem,
+        "limactl": limactl, "lima_version": found, "docker": docker, "missing": missing,
         "home": home, "directory": folder, "socket": os.path.join(folder, "sock", "docker.sock"),
     }  # fmt: skip
 

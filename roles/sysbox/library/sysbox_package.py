@@ -56,7 +56,7 @@ description:
 options:
   version: {type: str, required: true, description: "Version, such as C(0.7.1)."}
   source: {type: str, required: true, description: Path or URL of the package.}
-  sha256: {type: dict, required: true, description: sha256 by architecture (amd64, arm64).}
+  sha256: {type: dict, required: true, description: "sha256 by architecture (amd64, arm64)."}
   architecture: {type: str, required: true, description: dpkg's architecture.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
@@ -146,8 +146,9 @@ class State:
             module.warn(f"{what}. To be rid of this, {way}.")
         if self.lost and not self.ended:
             module.warn(
-                f"No Sysbox serves these containers any more, since it ended while they ran: {names(self.lost)}. Nothing new can be started in them. {RESTART} stops "
-                "them, gives their files back to their owners and starts them again. `docker cp` reads their files meanwhile; `docker commit` would keep wrong owners until then."
+                f"No Sysbox serves these containers any more, since it ended while they ran: {names(self.lost)}. Nothing new can be started "
+                f"in them. {RESTART} stops them, gives their files back to their owners and starts them again. `docker cp` reads their files "
+                "meanwhile; `docker commit` would keep wrong owners until then."
             )
 
     def actions(self, params):

@@ -98,9 +98,10 @@ def refuse(module, message):
     path = module.params["path"]
     module.fail_json(
         msg=f"{path} cannot be used: {message}.",
-        hint=f"mend it (`sudo dockerd --validate --config-file {path}` shows what dockerd thinks), or use another: `cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`",
+        hint=f"mend it (`sudo dockerd --validate --config-file {path}` shows what dockerd thinks), or use another: "
+        "`cai setup -e sysbox_daemon_json=/etc/containai/daemon.json`",
         failure="precondition",
-    )  # fmt: skip
+    )
 
 
 def main():

@@ -186,7 +186,10 @@ def fault(one):
 
 
 def rescued(data_root):
-    """Return what containers' own Docker kept when a sysbox-mgr was killed: (the folder, the names in it). No names where none are, or for root alone to see."""
+    """Return what containers' own Docker kept when a sysbox-mgr was killed: (the folder, the names in it).
+
+    No names where none are, or for root alone to see.
+    """
     folder = os.path.join(data_root, "rescued")
     try:
         return folder, sorted(os.listdir(folder))

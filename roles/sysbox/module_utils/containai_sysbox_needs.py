@@ -59,7 +59,8 @@ def check_needs(params):
     if kind in REFUSED:
         raise Failure(
             f"{DATA} is on {REFUSED[kind]}, which Sysbox refuses; a disk's file system (ext4, xfs, btrfs) is needed there.",
-            f"mount one, for instance a folder of a disk: `sudo mkdir -p {DATA} && sudo mount --bind /mnt/disk/sysbox {DATA}`, with a line for it in /etc/fstab",
+            f"mount one, for instance a folder of a disk: `sudo mkdir -p {DATA} && sudo mount --bind /mnt/disk/sysbox {DATA}`, "
+            "with a line for it in /etc/fstab",
             "precondition",
         )
     kernel = os.uname().release

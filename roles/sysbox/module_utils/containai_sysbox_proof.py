@@ -14,6 +14,7 @@ import uuid
 
 from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.containai import process
+from ansible.module_utils.containai.docker_cli import reason
 from ansible.module_utils.containai.engine_api import ask
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_sysbox_symptoms import OTHERWISE, hint_for, journals
@@ -95,7 +96,7 @@ def look_inside(socket, tag, runtime):
     if code != 0:
         docker(socket, "rm", "--force", f"{tag}-{runtime}")
         raise Failure(
-            f"A container under {runtime} did not start: {err.splitlines()[-1] if err else f'exit code {code}'}",
+            f"A container under {runtime} did not start: {reason(err, code)}",
             hint_for(err, journals(began), seccomp=wsl_remedy),
         )
     lines = out.splitlines()
@@ -146,7 +147,7 @@ def try_port(socket, tag):
     try:
         if code != 0:
             raise Failure(
-                f"A container with a published port did not start: {err.splitlines()[-1] if err else f'exit code {code}'}",
+                f"A container with a published port did not start: {reason(err, code)}",
                 "run `journalctl -u containai-docker`",
             )
         details = ask(socket, f"/containers/{name}/json") or {}

@@ -87,7 +87,8 @@ def refuse_live(params, current):
     strangers = live_mounts() - {one["id"] for one in found} if os.geteuid() == 0 else set()  # who may not ask an engine knows none
     if strangers:
         raise Failure(
-            f"Sysbox {current} cannot be replaced by {params['version']}: it serves containers of an engine that is not known here: {', '.join(sorted(strangers))}.",
+            f"Sysbox {current} cannot be replaced by {params['version']}: it serves containers of an engine that is not known here: "
+            f"{', '.join(sorted(strangers))}.",
             "stop them in the engine that runs them (`ls /var/lib/sysboxfs` shows their ids), then `cai setup` again",
             "precondition",
         )

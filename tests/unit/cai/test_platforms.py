@@ -110,7 +110,7 @@ def test_the_command_takes_the_roles_word(monkeypatch, name):
 def test_the_roles_own_code_is_loaded_whatever_the_content_is(monkeypatch, tmp_path):
     monkeypatch.setenv(content.OVERRIDE, str(tmp_path))
     platforms.shared.cache_clear()
-    assert Path(platforms.shared().__file__).parts[-5:-1] == ("roles", "common", "module_utils", "containai")
+    assert Path(platforms.shared().__file__).parts[-5:-1] == ("roles", "containai_common", "module_utils", "containai")
 
 
 def test_only_platforms_with_a_playbook_are_supported():

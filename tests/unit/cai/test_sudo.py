@@ -104,6 +104,14 @@ def test_a_sudo_whose_question_ansible_does_not_know_is_refused_before_it_is_ask
     assert "`sudo cai setup`" in caught.value.hint  # pytest is no `cai`
 
 
+def test_an_ansible_that_knows_the_question_takes_any_sudo(fake, monkeypatch):
+    fake(name="sudo.ws")
+    fake(version=RS)
+    monkeypatch.setattr(sudo, "_ansible_version", lambda: "2.22.0rc1")
+    assert sudo.password() == "right"
+    assert sudo.program() == "sudo"
+
+
 def test_without_a_password_any_sudo_will_do(fake):
     fake(version=RS, free=0, answers=())
     assert sudo.password() is None

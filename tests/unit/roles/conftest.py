@@ -49,7 +49,9 @@ def load_module(name: str) -> ModuleType:
 def utilities() -> list[ModuleType]:
     """Import all of the roles' module_utils."""
     own = [path.stem for path in sorted(ROLES.glob("*/module_utils/*.py"))]
-    shared = [f"containai.{path.stem}" for path in sorted(ROLES.glob("common/module_utils/containai/[!_]*.py"))]
+    shared = [
+        f"containai.{path.stem}" for path in sorted(ROLES.glob("containai_common/module_utils/containai/[!_]*.py"))
+    ]
     return [importlib.import_module(f"ansible.module_utils.{name}") for name in own + shared]
 
 

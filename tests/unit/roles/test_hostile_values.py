@@ -156,7 +156,7 @@ def test_the_package_module_refuses_them_before_it_does_anything(commands: Comma
 
 SOURCES = [
     path
-    for role in ("common", "docker_engine", "sysbox", "docker_context")
+    for role in ("containai_common", "docker_engine", "sysbox", "docker_context")
     for path in (*ROLES.glob(f"{role}/library/*.py"), *ROLES.glob(f"{role}/module_utils/**/*.py"))
 ]
 

@@ -61,15 +61,17 @@ def test_no_code_stands_twice() -> None:
 
 
 def test_no_role_imports_the_code_of_another() -> None:
-    """What several roles need is in the role common, which each of them names as its dependency."""
+    """What several roles need is in the role containai_common, which each of them names as its dependency."""
     owners = {path.stem: path.parts[-3] for path in ROLES.glob("*/module_utils/*.py")}
     for role in sorted(path.parent.name for path in ROLES.glob("*/library")):
         sources = "".join(path.read_text() for path in (ROLES / role).glob("*/*.py"))
         imported = {owners[name] for name in re.findall(r"\bcontainai_\w+", sources) if name in owners}
         assert imported <= {role}, role
-        assert yaml.safe_load((ROLES / role / "meta/main.yml").read_text())["dependencies"] == [{"role": "common"}]
+        assert yaml.safe_load((ROLES / role / "meta/main.yml").read_text())["dependencies"] == [
+            {"role": "containai_common"}
+        ]
 
 
 def test_the_shared_code_imports_no_roles_code() -> None:
-    for path in (ROLES / "common").rglob("*.py"):
+    for path in (ROLES / "containai_common").rglob("*.py"):
         assert not re.search(r"\bcontainai_\w+ import|import containai_", path.read_text()), path.name

@@ -20,7 +20,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from .mac import ROLE, SOMEBODY, Mac, install
 
-for _folder in (ROLE / "module_utils", ROLE.parent / "common/module_utils"):
+for _folder in (ROLE / "module_utils", ROLE.parent / "containai_common/module_utils"):
     if str(_folder) not in ansible.module_utils.__path__:
         ansible.module_utils.__path__.append(str(_folder))
 

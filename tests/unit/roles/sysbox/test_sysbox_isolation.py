@@ -40,7 +40,7 @@ if argv[0] == "run":
         sys.exit()
     text = open({folder!r} + "/" + runtime).read()
     if text.startswith("error:"):
-        sys.exit("docker: Error response from daemon:\\n" + text)
+        sys.exit("docker: Error response from daemon:\\n" + text + "\\n\\nRun 'docker run --help' for more information")
     print(text)
 """
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.roles.common.test_daemon_json import (
+from tests.unit.roles.conftest import Commands, load_module, run_module
+from tests.unit.roles.containai_common.test_daemon_json import (
     NAME,
     REFUSED,
     WANTED,
@@ -21,7 +22,6 @@ from tests.unit.roles.common.test_daemon_json import (
     expected,
     inserted,
 )
-from tests.unit.roles.conftest import Commands, load_module, run_module
 
 PATIENT = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 

@@ -12,7 +12,8 @@ WORD = re.compile(r"[^\s\"]+")
 def mask(text):
     """Return `text`, of one line or many, with *** for user and password in every address: http://me:pw@proxy:3128 and me:pw@proxy:3128 alike.
 
-    For every diff, message and log: of proxy.env, a Lima template, settings or a program's output. What is no secret may be hidden with it; that is the safe side.
+    For every diff, message and log: of proxy.env, a Lima template, settings or a program's output. What is no secret may be hidden
+    with it; that is the safe side.
     """
     return WORD.sub(_in_word, PROXY.sub(_in_setting, text))
 

@@ -1,8 +1,9 @@
 """The record of what setup changed on a host, kept for uninstall, and the one way our modules write files.
 
 The record is /var/lib/containai/record.json: {"version": 1, "files": {path: {"before": sha256|null, "after": sha256|null, "backup": path|null}},
-"contexts": [{"name", "user", "folder", "before", "after"}], "packages": [...], "groups": [...], "users": [...], "members": [[group, user]], "diversions": [...], "folders": [...], "installing": {...}}. Every entry is written *before* the
-change it speaks of, so a run that was killed in between is known to the next one.
+"contexts": [{"name", "user", "folder", "before", "after"}], "packages": [...], "groups": [...], "users": [...], "members": [[group, user]],
+"diversions": [...], "folders": [...], "installing": {...}}. Every entry is written *before* the change it speaks of, so a run that was
+killed in between is known to the next one.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def test_a_run_that_is_gone_or_none_holds_nothing(needs_root: None, other: str):
 @pytest.fixture
 def holder(needs_root: None) -> Any:
     """Another process that holds the lock."""
-    code = [sys.executable, "-c", HOLDER, str(ROLES / "common/module_utils/containai"), lock.LOCK]
+    code = [sys.executable, "-c", HOLDER, str(ROLES / "containai_common/module_utils/containai"), lock.LOCK]
     with subprocess.Popen(code, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"

@@ -14,7 +14,8 @@ METADATA = ipaddress.IPv4Network("169.254.169.254/32")
 PRIVATE = tuple(
     ipaddress.IPv4Network(text)
     for text in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15",
+        "224.0.0.0/4", "240.0.0.0/4",
     )
 )  # fmt: skip
 BLOCKED = {"open": (METADATA,), "no-private": PRIVATE, "list": (ipaddress.IPv4Network("0.0.0.0/0"),)}
@@ -37,7 +38,8 @@ def network_of(text):
         given = ipaddress.ip_interface(text)
     except ValueError:
         raise bad_setting(
-            f"The variable docker_engine_egress_allow names {shown}; an IPv4 network is needed: the addresses behind a name change, and a firewall sees addresses only.",
+            f"The variable docker_engine_egress_allow names {shown}; an IPv4 network is needed: the addresses behind a name change, "
+            "and a firewall sees addresses only.",
             "name the network in `docker_engine_egress_allow`, or allow a filtering proxy and let that decide by names (docs/how-it-works.md shows one)",
         ) from None
     if given.version == 6:

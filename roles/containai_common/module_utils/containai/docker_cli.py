@@ -1,4 +1,4 @@
-"""Tell Docker's CLI from other programs of that name: Podman's shim has no contexts."""
+"""Tell Docker's CLI from other programs of that name (Podman's shim has no contexts), and its reasons from its advice."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ import shutil
 # What distributions and people put at `docker`: a script that runs another program, or a link to it.
 OTHERS = ("podman", "podman-remote", "nerdctl", "finch")
 RUNS_ANOTHER = re.compile(rb"\b(?:" + b"|".join(name.encode() for name in OTHERS) + rb")\b")
+
+# The last line of a failed `docker run` is how to use the command, in the words of newer and older ones.
+ADVICE = re.compile(r"(?:Run|See) 'docker .*--help'")
+
+
+def reason(stderr, code):
+    """Return the last line in which the CLI says why it failed; its exit code where it says nothing."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not ADVICE.match(line)]
+    return lines[-1] if lines else f"exit code {code}"
 
 
 def is_docker(path):

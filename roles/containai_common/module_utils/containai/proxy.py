@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 
 def use(settings):
-    """Have this process, and the programs it starts, use these: JSON text of {name: address}. Where a name stands in both spellings, the lower one counts, as for curl.
+    """Have this process, and the programs it starts, use these: JSON text of {name: address}. Where a name stands in both spellings,
+    the lower one counts, as for curl.
 
     Text, since the values of a hidden parameter are blotted out of all that a module says: as single ones, a NO_PROXY=localhost would go through every message.
     """

@@ -23,7 +23,10 @@ def run(argv, **more):
 
 
 def holder(locks="/proc/locks"):
-    """Say who holds one of apt's locks, such as ", process 4711 (unattended-upgr) holds its lock"; nothing when nobody does. apt itself does not after having waited."""
+    """Say who holds one of apt's locks, such as ", process 4711 (unattended-upgr) holds its lock"; nothing when nobody does.
+
+    apt itself does not say it after having waited.
+    """
     wanted = {(found.st_dev, found.st_ino) for found in map(os.stat, filter(os.path.exists, LOCKS))}
     with open(locks, encoding="ascii") as listed:
         # 1: POSIX ADVISORY WRITE 4711 fe:00:1234 0 EOF; where overlayfs is below, its device is not the one that stat tells.
