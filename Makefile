@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly images lint types playbooks audit unit mutations wheel molecule system other-platform faults-telling test-faults soak test-vm every-core as-user \
-	bench collection sanity docs lock clean
+	bench bench-fleet collection sanity docs lock clean
 
 # The programs of the environment call each other by name.
 IN := PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1
@@ -85,7 +85,10 @@ test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; under 20
 	@PYTHON=$(abspath $(BIN))/python $(IN) sh tests/vm/run && sh tests/vm-differs record
 
 bench: $(READY) ## Time the commands on a host, as multiples of an empty play
-	@$(BIN)/pytest -q tests/benchmarks
+	@$(BIN)/pytest -q tests/benchmarks/test_ratios.py
+
+bench-fleet: $(READY) ## What check mode of a fleet costs (SIZES="10 50 200"), as multiples of ping; nothing else should run beside it
+	@$(IN) pytest -q tests/benchmarks/test_fleet.py
 
 collection: $(READY) ## Build the Ansible collection containai.secure_engine from this repository
 	@rm -rf .cache/collection

@@ -191,7 +191,9 @@ def start(
     """Start a host with cai, the packages and the test image in it; in a state of STATES it is made once and kept."""
     if os.environ.get("OTHER_PLATFORM"):
         dress = {"linux": "wsl2", "wsl2": "linux"}.get(dress, dress)
-    binds = (f"{environment(suite, core)}:/home/dev/venv:ro", f"{WORK / 'debs'}:{DEBS}:ro")
+    # A suite whose Python is older than cai's is a target of playbooks alone.
+    own = (f"{environment(suite, core)}:/home/dev/venv:ro",) if suite in PYTHON else ()
+    binds = (*own, f"{WORK / 'debs'}:{DEBS}:ro")
     wanted = host.Wanted(f"sys-{name}", suite, kind, dress, setup, binds=binds)
     box = Box(wanted.name)
     if state == "bare":

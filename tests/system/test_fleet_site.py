@@ -105,3 +105,20 @@ def test_a_rolling_upgrade_leaves_out_a_host_whose_containers_run(fleet: Fleet) 
     assert outcomes(report) == {"first": "ready", "busy": "changed", "last": "ready"}, text
     assert report["busy"]["versions"]["sysbox"] == "0.7.1"
     assert busy.docker("exec work cat /proc/self/uid_map").expect(0).out.split()[1] != "0"
+
+
+@pytest.mark.slow
+def test_a_target_whose_python_is_older_than_the_commands(fleet: Fleet) -> None:
+    """Ubuntu 22.04: the oldest that is supported, set up from a controller."""
+    box = fleet.add("jammy", "jammy", dress="linux")
+    for playbook, outcome in (
+        ("site.yml", "changed"),
+        ("site.yml", "ready"),
+        ("doctor.yml", "ready"),
+        ("uninstall.yml", "changed"),
+    ):
+        _, text, report = fleet.play(playbook, "--limit", "jammy")
+        assert outcomes(report) == {"jammy": outcome}, text
+        if playbook == "doctor.yml":
+            assert [one for one in report["jammy"]["findings"] if one["status"] == "fail"] == []
+    assert not box.ok("systemctl cat containai-docker.service")
