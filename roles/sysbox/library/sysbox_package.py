@@ -85,7 +85,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
-version: {type: str, returned: always, description: the version installed before, sample: 0.7.0}
+version: {type: str, returned: always, description: "the version that is installed now; before a removal, the one that was", sample: 0.7.1}
 needed: {type: bool, returned: with I(preflight), description: whether a run without it would change anything, sample: false}
 runtime: {type: bool, returned: with I(preflight), description: whether I(daemon_json) has the runtime already, sample: true}
 pending: {type: bool, returned: always, description: whether containers are to be started again, sample: false}
@@ -173,7 +173,8 @@ def converge(module):
     if actions and not module.check_mode:
         apply(params, state)
     pending = bool(stopped()) and not module.check_mode
-    return {"changed": bool(actions) or state.unsettled, "actions": actions, "diff": state.files.diff, "version": state.current or "", "pending": pending}
+    installed = params["version"] if state.step and not module.check_mode else state.current or ""
+    return {"changed": bool(actions) or state.unsettled, "actions": actions, "diff": state.files.diff, "version": installed, "pending": pending}
 
 
 def fetched(params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import socket
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from ansible.module_utils import containai_engine_health as health
 
 from tests.unit.roles.conftest import Commands, run_module
-from tests.unit.roles.docker_engine.service.systemd import UNIT, Service
+from tests.unit.roles.docker_engine.service.systemd import GOOD, UNIT, Service
 
 
 def report(module: ModuleType, service: Service, **more: Any) -> dict[str, tuple[str, str]]:
@@ -75,6 +76,25 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name, path in (("EGRESS", "egress.json"), ("NETWORK", "network.json"), ("SYSCTLS", "")):
         monkeypatch.setattr(health, name, str(tmp_path / path))
     return tmp_path
+
+
+def test_the_rules_of_a_vm_are_looked_at_and_it_has_no_namespace(
+    module: ModuleType, service: Service, commands: Commands, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    service.write({name: dict(GOOD) for name in (UNIT, "docker.service")})
+    program = commands.add("vm-egress", f"[ ! -e {places}/broken ] || {{ echo rules are missing; exit 1; }}")
+    chosen = {**service.parameters, "unit": "docker.service", "check": [str(program), "check"], "report": True}
+    chosen.pop("runtimes")
+
+    def found() -> dict[str, tuple[str, str]]:
+        answer = run_module(module, **chosen)
+        return {finding["part"]: (finding["status"], finding["found"]) for finding in answer["findings"]}
+
+    assert found()["egress"][0] == "pass"
+    assert found().keys() <= {"socket", "engine", "egress"}
+    (places / "broken").touch()
+    assert found()["egress"] == ("fail", "rules are missing")
 
 
 @pytest.mark.parametrize("name", ["ip_forward", "conf/cai0/forwarding", "conf/cai0/proxy_arp"])

@@ -27,6 +27,7 @@ def test_it_is_installed(
     assert answer["changed"]
     assert answer.actions == plan.actions == [*made, ("install", "Sysbox 0.7.1")]
     assert answer["diff"] == plan["diff"]
+    assert (plan["version"], answer["version"]) == ("", "0.7.1")  # the report of a fleet has the one that is there
     assert host.version == "0.7.1.linux"
     assert drop_in.read_text().splitlines()[-1] == f"Environment=DOCKER_HOST=unix://{tmp_path}/ours.sock"
     assert recorded()["packages"] == ["fuse3", "sysbox-ce"]
