@@ -41,10 +41,12 @@ def unharmed(copies: list[Copy], rows: list[Mutation]) -> set[str]:
     files = sorted({test.partition("::")[0] for test in tests})
     for number, copy in enumerate(copies):
         own = {*files[number :: len(copies)]}
-        copy.start(*(test for test in tests if test.partition("::")[0] in own), seconds=len(rows) * SECONDS)
-    for copy in copies:
+        if own:  # without a test's name, pytest would run them all
+            copy.start(*(test for test in tests if test.partition("::")[0] in own), seconds=len(rows) * SECONDS)
+    at_work = copies[: len(files)]
+    for copy in at_work:
         os.waitpid(copy.pid, 0)
-    return {test for copy in copies for test in copy.ended()}
+    return {test for copy in at_work for test in copy.ended()}
 
 
 def outcomes(copies: list[Copy], rows: list[Mutation]) -> Iterator[tuple[Mutation, str, list[str], float]]:
