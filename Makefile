@@ -87,7 +87,7 @@ test-vm: $(READY) ## A real VM under a real limactl (needs Go and QEMU; under 20
 bench: $(READY) ## Time the commands on a host, as multiples of an empty play
 	@$(BIN)/pytest -q tests/benchmarks/test_ratios.py
 
-bench-fleet: $(READY) ## What check mode of a fleet costs (SIZES="10 50 200"), as multiples of ping; nothing else should run beside it
+bench-fleet: $(READY) ## What check mode of a fleet costs (SIZES="10 200"), as multiples of ping; nothing else should run beside it
 	@$(IN) pytest -q tests/benchmarks/test_fleet.py
 
 collection: $(READY) ## Build the Ansible collection containai.secure_engine from this repository

@@ -1,7 +1,7 @@
 """What a fleet in check mode costs: the machine's CPU time for each host, as a multiple of `ansible -m ping`, and the controller's memory.
 
 The targets are converged and light: eight hosts under many names, so that 200 of them fit on one machine. Nothing else should run beside it, since CPU time is the whole
-machine's: the controller's and the hosts'. SIZES="10 50 200" chooses the sizes. Nothing is asserted about time.
+machine's: the controller's and the hosts'. SIZES="10 200" chooses other sizes (10 and 40 take six minutes on two cores). Nothing is asserted about time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.hosts import paths
 from tests.system.fleet import Fleet
 
-SIZES = [int(word) for word in os.environ.get("SIZES", "10 50 200").split()]
+SIZES = [int(word) for word in os.environ.get("SIZES", "10 40").split()]
 HOSTS, FORKS = 8, "10"
 
 
