@@ -213,6 +213,9 @@ class Engine:
                 """A client that hung up is part of a test."""
 
         self.server = Server(self.path, Handler)
+        self.server.socket.setblocking(
+            False
+        )  # a connection that is gone again when it is accepted may not stop the server for good
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 

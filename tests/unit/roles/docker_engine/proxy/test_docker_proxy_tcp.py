@@ -20,10 +20,17 @@ from tests.unit.roles.docker_engine.proxy.client import connect, everything
 class Backend:
     """A TCP server that serves each connection with a function."""
 
-    def __init__(self, serve: Any) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, serve: Any, port: int = 0) -> None:
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port, self.serve = self.listener.getsockname()[1], serve
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the thread before the listener is closed: it would accept on the number, which the next test's listener may have by then."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
 
     def accept(self) -> None:
         while True:
@@ -48,7 +55,7 @@ def backend() -> Any:
 
     yield start
     for one in made:
-        one.listener.close()
+        one.stop()
 
 
 def test_a_half_closed_connection_goes_on_the_other_way(relay: Any, backend: Any) -> None:
@@ -97,13 +104,10 @@ def test_a_refused_backend_closes_and_the_next_one_is_served(relay: Any, backend
         port = relay("tcp", free)
         with connect(port) as client:
             assert client.recv(1) == b""
-    late = Backend.__new__(Backend)
-    late.listener = socket.create_server(("127.0.0.1", free))
-    late.port, late.serve = free, lambda client: client.sendall(b"now")
-    threading.Thread(target=late.accept, daemon=True).start()
+    late = Backend(lambda client: client.sendall(b"now"), free)
     with connect(port) as client:
         assert everything(client) == b"now"
-    late.listener.close()
+    late.stop()
 
 
 def test_running_out_of_descriptors_slows_and_never_spins(backend: Any, relay: Any) -> None:
