@@ -87,9 +87,9 @@ def _package(out: Path, name: str, debs: Path, source: str | None, programs: Pat
         root = Path(scratch, "root")
         if source:
             run(["dpkg-deb", "--raw-extract", next(debs.glob(f"{source}_*.deb")), root])
-            for path in root.glob("usr/*bin/*") if programs else ():
-                if (programs / path.name).exists():
-                    shutil.copy(programs / path.name, path)
+            for program in programs.iterdir() if programs else ():
+                for path in root.glob(f"usr/*bin/{program.name}"):
+                    shutil.copy(program, path)
         else:
             (root / "DEBIAN").mkdir(parents=True)
             (root / "DEBIAN" / "control").write_text(_CONTROL.format(name=name))
