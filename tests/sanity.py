@@ -18,7 +18,7 @@ LEFT_OUT = ("pylint", "compile")
 
 
 def main() -> int:
-    """Make the collection anew and check it; the exit code is that of ansible-test."""
+    """Make the collection and check it; the exit code is that of ansible-test."""
     if collection.main([str(SOURCE)]):
         return 1
     # It checks what a repository knows, and this folder is ignored by the one around it.

@@ -175,7 +175,7 @@ def test_a_network_that_comes_late_is_not_given_to_containers(box: Box) -> None:
 
 @pytest.mark.slow
 def test_a_boot_at_which_networkd_brings_a_network_late(hosts) -> None:
-    """On a machine whose links are all networkd's: the boot waits for none of ours, and containers get no addresses of the late network."""
+    """On a machine whose links are all networkd's: it leaves the engine's link alone, and containers get no addresses of the late network."""
     box: Box = hosts("late-boot", dress="linux", state="converged")
     box.write("/etc/systemd/network/10-late.netdev", "[NetDev]\nName=late0\nKind=veth\n[Peer]\nName=late1\n")
     box.write("/etc/systemd/network/20-late.network", "[Match]\nName=late0\n[Network]\nAddress=172.18.5.1/16\n")
