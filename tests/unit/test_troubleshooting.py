@@ -99,4 +99,4 @@ def test_a_refused_setting_of_a_daemon_json_is_named() -> None:
 def test_it_sees_the_messages() -> None:
     made = places()
     assert sum(map(len, made.values())) >= 110
-    assert set(made) >= {"sudo", "config", "docker_engine_host", "containai_lima_settings"}
+    assert set(made) >= {"sudo", "config", "containai_host", "containai_lima_settings"}

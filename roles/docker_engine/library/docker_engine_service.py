@@ -17,7 +17,6 @@ from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai.running import RESTART, info, refusal, running, shims
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
-from ansible.module_utils.containai_engine_health import report
 from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, dedicated, lacks, network_problem, outdated, socket_wrong
 
 DOCUMENTATION = r"""
@@ -41,7 +40,6 @@ options:
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
   restart_containers: {type: bool, default: false, description: "With I(state=started): restart the engine although containers run in it, which ends them."}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   group: {type: str, default: '', description: "Group that the socket belongs to, with mode 0660; empty means as dockerd made it."}
   data_root: {type: path, description: "Folder of the engine's data, as M(docker_engine_files) made it."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
@@ -56,7 +54,6 @@ EXAMPLES = r"""
     runtimes: {sysbox-runc: {path: /usr/bin/sysbox-runc}}
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: engine, status: fail, found: containai-docker.service is inactive, hint: run `sudo systemctl start containai-docker.service`}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: reload, what: containai-docker.service}]}
 version: {type: str, returned: when the engine answers, description: the engine's version, sample: 28.5.2}
 """
@@ -279,7 +276,6 @@ def main():
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "stop_containers": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
-            "report": {"type": "bool", "default": False},
             "group": {"type": "str", "default": ""},
             "data_root": {"type": "path"},
             "timeout": {"type": "int", "default": 120},
@@ -287,8 +283,6 @@ def main():
         supports_check_mode=True,
     )
     hold(module)
-    if module.params["report"]:
-        module.exit_json(changed=False, **report(module.params))
     try:
         module.exit_json(**(converge(module) if module.params["state"] == "started" else stop(module)))
     except Failure as failure:

@@ -66,7 +66,7 @@ def test_each_outcome(run: Run, tmp_path: Path) -> None:
     run.task("unreachable", "gone", msg="no route")
     run.task("failed", "mac", failure="unsupported", msg="not Linux", hint="on the Mac")
     for host in ("good", "new", "gated", "late", "broken"):
-        run.task("ok", host, "docker_engine_host", **PREFLIGHT)
+        run.task("ok", host, "docker_engine_info", **PREFLIGHT)
     run.play("Secure engine on Linux")
     run.task("failed", "gated", failure="gate", msg="╔══╗\n║ box ║\nFound: mirrored", hint="set nat")
     run.task("failed", "broken", failure="failed", msg="first", hint="type this")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import containai_host
 from ansible.module_utils import containai_settings as settings
 from ansible.module_utils.containai import progress as progressing
 from ansible.module_utils.containai import record, validation
@@ -50,7 +51,7 @@ def test_every_variable_that_reaches_a_template_or_a_command_is_checked() -> Non
         if OPTIONS.get(f"docker_engine_{name}", {}).get("choices")
         or OPTIONS.get(f"docker_engine_{name}", {}).get("type") in ("bool", "int")
     }
-    modules = {"packages", "service", "files", "host", "neighbours", "removal"}
+    modules = {"packages", "service", "files", "info", "compare", "removal"}
     assert used - harmless - modules == {name for name in CHECKED if name in used}
     assert set(CHECKED) == set(settings.KINDS) | set(settings.SPECIAL)
 
@@ -117,10 +118,10 @@ PREFLIGHT = {
 
 
 def test_the_preflight_refuses_them_with_the_way_out(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load_module("docker_engine_host")
-    for name in ("check_platform", "check_distribution", "check_surroundings", "check_kernel", "check_docker"):
-        monkeypatch.setattr(module, name, lambda *_: None)
-    monkeypatch.setattr(module.containai_link, "look", lambda: ([], []))
+    module = load_module("docker_engine_info")
+    for name in ("check_platform", "check_distribution", "check_container_and_systemd", "check_kernel", "check_docker"):
+        monkeypatch.setattr(containai_host, name, lambda *_: None)
+    monkeypatch.setattr(containai_host.containai_link, "look", lambda: ([], []))
     answer = run_module(module, **PREFLIGHT, settings={"group": "a\nb"})
     assert answer["failure"] == "precondition"
     assert "docker_engine_group is 'a\\nb'" in answer["msg"]

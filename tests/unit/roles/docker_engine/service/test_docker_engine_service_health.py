@@ -13,14 +13,21 @@ from typing import Any
 import pytest
 from ansible.module_utils import containai_engine_health as health
 
-from tests.unit.roles.conftest import Commands, run_module
+from tests.unit.roles.conftest import Commands, load_module, run_module
 from tests.unit.roles.docker_engine.service.systemd import GOOD, UNIT, Service
+
+
+def look(service: Service, **more: Any) -> Any:
+    """Run docker_engine_info for the engine alone."""
+    parameters = {key: value for key, value in service.parameters.items() if key not in ("runtimes", "timeout")}
+    return run_module(
+        load_module("docker_engine_info"), gather_subset=["engine"], report=True, **{**parameters, **more}
+    )
 
 
 def report(module: ModuleType, service: Service, **more: Any) -> dict[str, tuple[str, str]]:
     before = service.units
-    parameters = {key: value for key, value in service.parameters.items() if key != "runtimes"}
-    answer = run_module(module, report=True, **parameters, **more)
+    answer = look(service, **more)
     assert not answer["changed"]
     assert service.units == before
     assert service.changes() == []
@@ -59,7 +66,7 @@ def test_the_health_report_of_a_broken_network(
     module: ModuleType, service: Service, commands: Commands, script: str
 ) -> None:
     program = str(commands.add("network", script))
-    answer = run_module(module, check_mode=False, **{**service.parameters, "check": [program, "check"], "report": True})
+    answer = look(service, check=[program, "check"])
     (network,) = [finding for finding in answer["findings"] if finding["part"] == "network"]
     assert network["status"] == "fail"
     assert network["found"]
@@ -84,11 +91,9 @@ def test_the_rules_of_a_vm_are_looked_at_and_it_has_no_namespace(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     service.write({name: dict(GOOD) for name in (UNIT, "docker.service")})
     program = commands.add("vm-egress", f"[ ! -e {places}/broken ] || {{ echo rules are missing; exit 1; }}")
-    chosen = {**service.parameters, "unit": "docker.service", "check": [str(program), "check"], "report": True}
-    chosen.pop("runtimes")
 
     def found() -> dict[str, tuple[str, str]]:
-        answer = run_module(module, **chosen)
+        answer = look(service, unit="docker.service", check=[str(program), "check"])
         return {finding["part"]: (finding["status"], finding["found"]) for finding in answer["findings"]}
 
     assert found()["egress"][0] == "pass"

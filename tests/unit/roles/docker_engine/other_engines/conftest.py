@@ -1,4 +1,4 @@
-"""The module docker_engine_neighbours and a host with another engine."""
+"""What docker_engine_info and docker_engine_compare look at, and a host with another engine."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_other_engines as other_engines
 
-from tests.unit.roles.conftest import Commands, load_module
-from tests.unit.roles.docker_engine.neighbours.host import Host
+from tests.unit.roles.conftest import Commands
+from tests.unit.roles.docker_engine.other_engines.host import Host
 
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    loaded = load_module("docker_engine_neighbours")
-    monkeypatch.setattr(loaded, "PAUSE", 0)
+    monkeypatch.setattr(other_engines, "PAUSE", 0)
     # What the machine has that the tests run on is none of theirs.
     for name in ("rules", "zones", "packages"):
-        monkeypatch.setattr(loaded, name, lambda *_: {})
+        monkeypatch.setattr(other_engines, name, lambda *_: {})
     for name in ("routes", "own_addresses"):
-        monkeypatch.setattr(loaded, name, list)
-    monkeypatch.setattr(loaded, "links", dict)
-    return loaded
+        monkeypatch.setattr(other_engines, name, list)
+    monkeypatch.setattr(other_engines, "links", dict)
+    return other_engines
 
 
 @pytest.fixture

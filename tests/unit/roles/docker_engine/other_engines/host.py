@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.unit.roles.conftest import Commands, Engine, run_module
+from tests.unit.roles.conftest import Commands, Engine, load_module, run_module
 
 OURS = hashlib.sha256(b"containai-secure").hexdigest()
 UNITS = {
@@ -68,5 +68,14 @@ class Host:
             )
 
 
-def snapshot(module: ModuleType) -> dict[str, Any]:
-    return run_module(module)["snapshot"]
+def look(**parameters: Any) -> Any:
+    """Run docker_engine_info for the other engines alone."""
+    return run_module(load_module("docker_engine_info"), gather_subset=["others"], **parameters)
+
+
+def snapshot(_: ModuleType) -> dict[str, Any]:
+    return look()["snapshot"]
+
+
+def compare(before: dict[str, Any]) -> Any:
+    return run_module(load_module("docker_engine_compare"), before=before)

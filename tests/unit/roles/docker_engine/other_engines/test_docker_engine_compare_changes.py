@@ -10,23 +10,22 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import run_module
-from tests.unit.roles.docker_engine.neighbours.host import OURS, Host, snapshot
+from tests.unit.roles.docker_engine.other_engines.host import OURS, Host, compare, snapshot
 
 
 def test_an_untouched_host_has_no_difference(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer["changed"]
     assert answer.warned == ""
     assert answer["notes"] == []
-    assert {**answer["snapshot"], "taken": 0} == {**before, "taken": 0}
+    assert {**snapshot(module), "taken": 0} == {**before, "taken": 0}
 
 
 def test_our_own_context_may_change(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
     host.write(f"contexts/meta/{OURS}/meta.json", "{}")
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
 
 
 def test_the_contexts_of_the_record_may_change_too(module: ModuleType, host: Host, state: Path) -> None:
@@ -38,7 +37,7 @@ def test_the_contexts_of_the_record_may_change_too(module: ModuleType, host: Hos
     before = snapshot(module)
     (host.docker / folder / "meta.json").unlink()
     (state / "record.json").unlink()
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
 
 
 def drop(host: Host, *names: str) -> None:
@@ -93,7 +92,7 @@ def test_every_change_is_named(module: ModuleType, host: Host, change: Any, name
     before = snapshot(module)
     change(host)
     host.settle()
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert answer["failure"] == "failed"
     assert "`cai doctor`" in answer["hint"]
     for words in named:
@@ -108,7 +107,7 @@ def test_a_socket_made_anew_is_a_change(module: ModuleType, host: Host) -> None:
     Path(host.engine.path).rename(f"{host.engine.path}.old")
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(host.engine.path)
-        answer = run_module(module, before=before)
+        answer = compare(before)
     Path(f"{host.engine.path}.old").unlink()
     assert any("the owner of /var/run/docker.sock" in line for line in answer["differences"])
 
@@ -127,10 +126,10 @@ def test_a_service_that_came_but_rests_is_no_change(module: ModuleType, host: Ho
             "MainPID": "0",
         }
     host.settle()
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
     host.units["docker.socket"]["ActiveState"] = "active"
     host.settle()
-    assert run_module(module, before=before)["failed"]
+    assert compare(before)["failed"]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "null", ""])
@@ -139,7 +138,7 @@ def test_a_damaged_config_is_still_compared(module: ModuleType, host: Host, dama
     before = snapshot(module)
     assert before["things"]["the active docker context"] == "default"
     host.write("config.json", damage + " ")
-    assert run_module(module, before=before)["failed"]
+    assert compare(before)["failed"]
 
 
 def test_a_link_that_turns_into_a_file_is_a_change(module: ModuleType, host: Host, tmp_path: Path) -> None:
@@ -150,4 +149,4 @@ def test_a_link_that_turns_into_a_file_is_a_change(module: ModuleType, host: Hos
     before = snapshot(module)
     (host.docker / "daemon.json").unlink()
     host.write("daemon.json", "{}")
-    assert any("~/.docker/daemon.json: -> " in line for line in run_module(module, before=before)["differences"])
+    assert any("~/.docker/daemon.json: -> " in line for line in compare(before)["differences"])

@@ -1,5 +1,4 @@
-#!/usr/bin/python
-"""Look at a host once: what it is, whether the secure engine can live there, and what stands in the way."""
+"""Whether the secure engine can live on a host: its platform, distribution, kernel, settings and user."""
 
 from __future__ import annotations
 
@@ -8,63 +7,13 @@ import pwd
 import re
 
 from ansible.module_utils import containai_link
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai.egress import policy_of
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.platform import platform_here, read_text
 from ansible.module_utils.containai.process import output, which
 from ansible.module_utils.containai_distribution import base_of, os_release
 from ansible.module_utils.containai_engine_settings import Unusable, check_daemon_json, check_settings, link_of
-from ansible.module_utils.containai_programs import complete
 
-DOCUMENTATION = r"""
-module: docker_engine_host
-short_description: Read what a host is, and refuse one that the secure engine cannot live on
-description:
-  - Returns platform, distribution, architecture, kernel, user and Docker's programs in one go.
-  - A derivative of Ubuntu or Debian is returned as what it is built on, with its own name as C(derivative), and a warning that it is not tested.
-  - Fails, before anything is changed, on WSL1, a host without systemd, a container, snap's Docker, a distribution with no supported base,
-    a kernel that is too old, a link subnet in use, or a daemon.json that the engine could not start with.
-  - Changes nothing, ever, and needs no rights; what an ordinary user cannot read is said in a warning.
-options:
-  platform: {type: str, required: true, choices: [any, wsl2, linux], description: The platform that the playbook is for.}
-  supported: {type: dict, required: true, description: "Oldest supported version by distribution id, such as C({ubuntu: '22.04'})."}
-  minimum_kernel: {type: str, required: true, description: "Oldest kernel, such as C(5.12)."}
-  daemon_json: {type: path, required: true, description: The daemon.json that the engine will read.}
-  link_subnet: {type: str, required: true, description: "IPv4 network of two hosts or more for the engine's link, such as C(10.213.77.0/30); empty means a free one."}
-  egress: {type: str, choices: [open, no-private, list], default: open, description: Where containers may connect to.}
-  egress_allow: {type: list, elements: dict, default: [], description: "Networks that are allowed besides, as C({network, ports, protocol})."}
-  dedicated: {type: bool, default: true, description: Whether the engine is one beside others (then daemon.json may not contradict its unit).}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report; an unsupported host fails even so, with its finding."}
-  user: {type: str, default: '', description: The user the engine is for. Empty means the connecting user.}
-  settings: {type: dict, default: {}, description: "Settings that end in units, in apt's sources or on a command line, by their names without C(docker_engine_);
-             one that could be read there as something else is refused."}
-attributes:
-  check_mode: {support: full}
-  diff_mode: {support: none, description: nothing is changed}
-"""
-EXAMPLES = r"""
-- docker_engine_host:
-    platform: wsl2
-    supported: {ubuntu: "22.04", debian: "12"}
-    minimum_kernel: "5.12"
-    daemon_json: /etc/docker/daemon.json
-    link_subnet: 10.213.77.0/30
-"""
-RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: platform, status: pass, found: "wsl2, Ubuntu 24.04", hint: ""}]}
-apparmor: {type: bool, returned: success, description: whether the host has an AppArmor profile for fusermount3, sample: false}
-complete: {type: bool, returned: success, description: "whether all programs are there, so that nothing is to be installed", sample: true}
-host:
-  description: what was found
-  returned: success
-  type: dict
-  sample: {platform: wsl2, distribution: debian, version: "12", codename: bookworm, derivative: "", architecture: amd64, kernel: 6.6.87.2-microsoft-standard-WSL2,
-           user: dev, home: /home/dev, dockerd_path: /usr/sbin/dockerd, containerd_path: /usr/bin/containerd,
-           link: {subnet: 10.213.77.0/30, prefix: 30, machine: 10.213.77.1, engine: 10.213.77.2}, egress: {mode: open, allow: []}}
-"""
-
-FUSE_PROFILE = "/etc/apparmor.d/fusermount3"
 TITLES = {"wsl2": "WSL2", "linux": "Linux"}
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -115,7 +64,7 @@ def systemd_hint(wsl_conf):
     return f"run `{edit}`, then `wsl --shutdown` in Windows"
 
 
-def check_surroundings(platform, root="/"):
+def check_container_and_systemd(platform, root="/"):
     """Refuse a container, and a host that systemd does not run."""
     container = read_text(os.path.join(root, "run/systemd/container")).strip()
     if platform != "wsl2" and not container:
@@ -193,26 +142,29 @@ def owner(name):
         ) from error
 
 
-def look(params, module):
+def look(params, warn):
+    """Return what the host is; refuse one that cannot carry the engine. `warn` is called with what is worth a warning."""
     platform = platform_here()
     machine, kernel = os.uname().machine, os.uname().release
     check_platform(platform, params["platform"])
     system = check_distribution(os_release(read_text("/etc/os-release")), params["supported"], platform)
-    check_surroundings(platform)
+    check_container_and_systemd(platform)
     check_architecture(machine, dpkg_architecture())
     check_kernel(kernel, params["minimum_kernel"])
     check_docker()
     check_settings(params["settings"], params["dedicated"])
     try:
         warning = check_daemon_json(params["daemon_json"], params["dedicated"], params["settings"].get("dns"), params["settings"].get("data_root"))
-        if warning and not params["report"]:
-            module.warn(warning)
+        if warning:
+            warn(warning)
     except Unusable:
         if not params["report"]:  # the report has a part of its own for this: the runtime
             raise
     user = owner(params["user"])
     egress = policy_of(params["egress"], params["egress_allow"], params["settings"].get("proxy") or {})
     link = link_of(params["link_subnet"], *containai_link.look())
+    if system["derivative"]:
+        warn(f"{system['derivative']} is not tested; it is treated as {base(system)} ({system['codename']}), on which it is built.")
     return {
         "platform": platform, **system,
         "architecture": MACHINES[machine], "kernel": kernel, "user": user.pw_name, "home": user.pw_dir,
@@ -221,40 +173,11 @@ def look(params, module):
     }  # fmt: skip
 
 
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "platform": {"type": "str", "required": True, "choices": ["any", "wsl2", "linux"]},
-            "supported": {"type": "dict", "required": True},
-            "minimum_kernel": {"type": "str", "required": True},
-            "daemon_json": {"type": "path", "required": True},
-            "link_subnet": {"type": "str", "required": True},
-            "egress": {"type": "str", "choices": ["open", "no-private", "list"], "default": "open"},
-            "egress_allow": {"type": "list", "elements": "dict", "default": []},
-            "dedicated": {"type": "bool", "default": True},
-            "user": {"type": "str", "default": ""},
-            "report": {"type": "bool", "default": False},
-            "settings": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
-    )
-    # A result repeats the arguments, and AWX keeps results.
-    module.no_log_values.update(str(value) for value in (module.params["settings"].get("proxy") or {}).values() if "@" in str(value))
-    try:
-        host = look(module.params, module)
-        base = f"{host['distribution'].capitalize()} {host['version'] or host['codename']}"
-        if host["derivative"] and not module.params["report"]:
-            module.warn(f"{host['derivative']} is not tested; it is treated as {base} ({host['codename']}), on which it is built.")
-        system = f"{host['derivative']} (not tested; treated as {base})" if host["derivative"] else base
-        found = f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"
-        findings = [{"part": "platform", "status": "pass", "found": found, "hint": ""}] if module.params["report"] else []
-        module.exit_json(changed=False, host=host, findings=findings, apparmor=os.path.exists(FUSE_PROFILE), complete=complete(module.params["dedicated"]))
-    except Failure as failure:
-        findings = [{"part": "platform", "status": "fail", "found": failure.message, "hint": failure.hint}] if module.params["report"] else []
-        if module.params["report"] and failure.kind == "precondition":  # the other parts are still worth a look
-            module.exit_json(changed=False, findings=findings)
-        module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.kind, findings=findings)
+def base(system):
+    return f"{system['distribution'].capitalize()} {system['version'] or system['codename']}"
 
 
-if __name__ == "__main__":
-    main()
+def described(host):
+    """Return the host in one line of a health report."""
+    system = f"{host['derivative']} (not tested; treated as {base(host)})" if host["derivative"] else base(host)
+    return f"{TITLES[host['platform']]}, {system}, {host['architecture']}, kernel {host['kernel']}"

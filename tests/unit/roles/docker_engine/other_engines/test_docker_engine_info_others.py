@@ -9,14 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.roles.conftest import Commands, run_module
-from tests.unit.roles.docker_engine.neighbours.host import Host, snapshot
+from tests.unit.roles.conftest import Commands, load_module
+from tests.unit.roles.docker_engine.other_engines.host import Host, compare, look, snapshot
 
 
 def test_looking_changes_nothing(module: ModuleType, host: Host) -> None:
     files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()}
     snapshot(module)
-    run_module(module, check_mode=True)
+    look(check_mode=True)
     assert {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in host.docker.rglob("*") if path.is_file()
     } == files
@@ -29,7 +29,7 @@ def test_a_sleeping_engine_is_not_woken(module: ModuleType, host: Host) -> None:
     taken = snapshot(module)
     assert host.engine.asked == []
     assert taken["containers"] == {}
-    assert not run_module(module, before=taken).get("failed")
+    assert not compare(taken).get("failed")
     assert host.engine.asked == []
 
 
@@ -47,7 +47,7 @@ def test_a_host_with_nothing_of_docker(
     assert before["containers"] == {}
     assert before["things"]["the active docker context"] == "default"
     assert before["units"]["docker.service"] is None
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
 
 
 def test_content_of_a_dangling_link(module: ModuleType, tmp_path: Path) -> None:
@@ -65,19 +65,17 @@ def test_a_program_of_a_package_comes_and_goes(module: ModuleType, commands: Com
 
 
 def test_no_such_user_is_said(module: ModuleType, host: Host) -> None:
-    answer = run_module(module, user="nobody-of-this-name")
+    answer = look(user="nobody-of-this-name")
     assert answer["failure"] == "precondition"
     assert "nobody-of-this-name" in answer["msg"]
 
 
 def test_the_user_behind_sudo_is_meant(module: ModuleType, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(
-        module, "take", lambda folder, ours, state_dir: seen.append(folder) or {"things": {}, "containers": {}}
-    )
+    monkeypatch.setattr(load_module("docker_engine_info"), "snapshot", lambda folder, *_: seen.append(folder) or {})
     monkeypatch.setenv("SUDO_USER", "nobody")
-    run_module(module)
-    run_module(module, config_dir="/srv/docker-settings")
+    look()
+    look(config_dir="/srv/docker-settings")
     assert seen == [f"{pwd.getpwnam('nobody').pw_dir}/.docker", "/srv/docker-settings"]
 
 
@@ -99,7 +97,7 @@ def test_podman_has_no_id_of_its_own(module: ModuleType, host: Host) -> None:
     host.answers["/version"] = {"Components": [{"Name": "Podman Engine"}]}
     before = snapshot(module)
     host.answers["/info"] = {"ID": "made up again"}
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
 
 
 def test_an_engine_that_does_not_answer_is_unknown_not_gone(
@@ -107,7 +105,7 @@ def test_an_engine_that_does_not_answer_is_unknown_not_gone(
 ) -> None:
     before = snapshot(module)
     host.answers["/info"] = b"<html>"
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "did not answer in time" in answer["notes"][0]
-    assert run_module(module, report=True)["findings"][0]["status"] == "unknown"
+    assert look(report=True)["findings"][0]["status"] == "unknown"

@@ -7,8 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.roles.conftest import run_module
-from tests.unit.roles.docker_engine.neighbours.host import Host, snapshot
+from tests.unit.roles.docker_engine.other_engines.host import Host, compare, snapshot
 
 
 def test_a_published_port_that_closes_is_a_change(module: ModuleType, host: Host) -> None:
@@ -19,8 +18,8 @@ def test_a_published_port_that_closes_is_a_change(module: ModuleType, host: Host
         ports = [{"PublicPort": port, "Type": "tcp"}, {"PrivatePort": 9, "Type": "tcp"}]
         host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": ports}]
         before = snapshot(module)
-        assert not run_module(module, before=before).get("failed")
-    (line,) = run_module(module, before=before)["differences"]
+        assert not compare(before).get("failed")
+    (line,) = compare(before)["differences"]
     assert f"web still runs, but its port {port}/tcp is closed: nobody listens" in line
 
 
@@ -33,16 +32,16 @@ def test_a_rule_that_was_flushed_is_a_change_although_somebody_still_listens(
     ports = [{"PublicPort": 53535, "Type": "tcp"}]
     host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": ports}]
     before = snapshot(module)
-    assert not run_module(module, before=before).get("failed")
+    assert not compare(before).get("failed")
     host.commands.add("iptables", "echo '-N DOCKER'")
-    (line,) = run_module(module, before=before)["differences"]
+    (line,) = compare(before)["differences"]
     assert "53535/tcp is closed: no rule forwards it" in line
 
 
 def test_a_container_that_ended_by_itself_is_a_note(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
     host.answers["/containers/json"] = []
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "the container web ended during the run" in answer["notes"][0]
 
@@ -51,7 +50,7 @@ def test_a_container_that_was_started_again_is_a_note(module: ModuleType, host: 
     """One that crashes in a loop, or that its user restarts."""
     before = snapshot(module)
     host.answers["/containers/c1/json"] = {"State": {"Pid": 101, "StartedAt": "now"}}
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "the container web was started again" in answer["notes"][0]
 
@@ -61,7 +60,7 @@ def test_a_container_that_ended_with_its_engine_is_a_change(module: ModuleType, 
     host.answers["/containers/json"] = []
     host.units["docker.service"].update(InvocationID="a2")
     host.settle()
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert any("the container web" in line for line in answer["differences"])
 
 
@@ -73,7 +72,7 @@ def test_an_engine_that_failed_to_start_before_is_a_note(module: ModuleType, hos
     before = snapshot(module)
     host.units["docker.service"].update(InvocationID="a2")
     host.settle()
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "docker.service" in answer["notes"][0]
 
@@ -81,7 +80,7 @@ def test_an_engine_that_failed_to_start_before_is_a_note(module: ModuleType, hos
 def test_a_new_container_is_a_note(module: ModuleType, host: Host) -> None:
     before = snapshot(module)
     host.answers["/containers/json"] = [*host.answers["/containers/json"], {"Id": "c2", "Names": ["/new"], "Ports": []}]
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "the container new" in answer["notes"][0]
 
@@ -95,6 +94,6 @@ def test_what_does_not_last_is_no_change(module: ModuleType, host: Host, monkeyp
         host.answers["/containers/json"] = [{"Id": "c1", "Names": ["/web"], "Ports": ports}]
         before = snapshot(module)
     monkeypatch.setattr(module.time, "sleep", lambda _: host.answers.update({"/containers/json": []}))
-    answer = run_module(module, before=before)
+    answer = compare(before)
     assert not answer.get("failed")
     assert "ended during the run" in answer["notes"][0]

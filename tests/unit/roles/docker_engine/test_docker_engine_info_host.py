@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_host as host
 
 from tests.unit.roles.conftest import SEARCH, Commands, load_module, run_module, utilities
 
@@ -51,20 +52,20 @@ class Machine:
 
 @pytest.fixture
 def module() -> ModuleType:
-    return load_module("docker_engine_host")
+    return load_module("docker_engine_info")
 
 
 @pytest.fixture
 def machine(module: ModuleType, tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path / "root")
     monkeypatch.setattr("ansible.module_utils.containai.process.PATH", commands.path)
-    monkeypatch.setattr(module, "read_text", made.read)
+    monkeypatch.setattr(host, "read_text", made.read)
     monkeypatch.setattr(platform, "read_text", made.read)
     monkeypatch.setattr(platform.wsl_signs, "__defaults__", (str(made.root),))
-    monkeypatch.setattr(module.containai_link, "look", lambda: (made.routes, made.links))
-    for function in (module.check_surroundings, module.check_docker):
+    monkeypatch.setattr(host.containai_link, "look", lambda: (made.routes, made.links))
+    for function in (host.check_container_and_systemd, host.check_docker):
         monkeypatch.setattr(function, "__defaults__", (str(made.root),))
-    monkeypatch.setattr(module.os, "uname", lambda: SimpleNamespace(machine=made.machine, release=made.kernel))
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=made.machine, release=made.kernel))
     return made
 
 
@@ -348,7 +349,7 @@ def test_the_hint_for_systemd_fits_the_wsl_conf_that_is_there(
 
 @pytest.mark.parametrize("quoting", ['ID="debian"', "ID='debian'", "ID=debian"])
 def test_os_release_in_any_quotes(module: ModuleType, quoting: str) -> None:
-    assert module.os_release(f"# ID=none\nNAME=x\n{quoting}\nID_LIKE=other\n") == {
+    assert host.os_release(f"# ID=none\nNAME=x\n{quoting}\nID_LIKE=other\n") == {
         "NAME": "x",
         "ID": "debian",
         "ID_LIKE": "other",
@@ -356,7 +357,7 @@ def test_os_release_in_any_quotes(module: ModuleType, quoting: str) -> None:
 
 
 def test_reading_what_is_not_there(module: ModuleType, tmp_path: Path) -> None:
-    assert module.read_text(str(tmp_path / "none")) == ""
+    assert host.read_text(str(tmp_path / "none")) == ""
 
 
 def test_the_result_does_not_repeat_a_proxys_password(module: ModuleType, machine: Machine) -> None:
