@@ -16,20 +16,18 @@ description:
   - Changes nothing and connects to no port. M(docker_engine_info) takes the snapshot and says what is in it.
 options:
   before: {type: dict, required: true, description: "The C(snapshot) of M(docker_engine_info)."}
-  user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
   config_dir: {type: str, default: '', description: "That user's docker settings (DOCKER_CONFIG). Empty means C(~/.docker)."}
   context: {type: str, default: containai-secure, description: The docker context that may change. So may those of the record.}
+  user: {type: str, default: '', description: Whose docker settings are looked at. Empty means the connecting user.}
   state_dir: {type: path, default: '', description: "Folder of the record. Empty means C(/var/lib/containai)."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: none, description: nothing is changed}
 """
 EXAMPLES = r"""
-- docker_engine_info:
-    gather_subset: [others]
-  register: __docker_engine_snapshot
+# After `docker_engine_info` with `gather_subset: [others]`, registered as `seen`.
 - docker_engine_compare:
-    before: "{{ __docker_engine_snapshot.snapshot }}"
+    before: "{{ seen.snapshot }}"
 """
 RETURN = r"""
 notes: {type: list, elements: str, returned: success, description: what others did meanwhile, sample: ["Changed by others meanwhile: started during the run: the container web"]}

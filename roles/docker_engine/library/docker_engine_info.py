@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_engine_health import report
@@ -62,7 +60,6 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 findings: {type: list, elements: dict, returned: always, description: "parts of a health report; none without I(report)", sample: [{part: platform, status: pass, found: "wsl2, Ubuntu 24.04", hint: ""}]}
-apparmor: {type: bool, returned: with C(host), description: whether the host has an AppArmor profile for fusermount3, sample: false}
 complete: {type: bool, returned: with C(host), description: "whether all programs are there, so that nothing is to be installed", sample: true}
 host:
   description: what was found
@@ -74,8 +71,6 @@ host:
 snapshot: {type: dict, returned: with C(others), description: "what was seen, by kind", sample: {things: {"the active docker context": "desktop-linux"}}}
 ready: {type: bool, returned: with C(engine), description: whether the engine can be used from here, sample: true}
 """
-
-FUSE_PROFILE = "/etc/apparmor.d/fusermount3"
 
 
 def platform_finding(status, found, hint=""):
@@ -95,7 +90,7 @@ def gather_host(module):
             return {"findings": [finding]}
         module.fail_json(msg=failure.message, hint=failure.hint, failure=failure.kind, findings=[finding])
     findings = [platform_finding("pass", described(host))] if report_wanted else []
-    return {"host": host, "findings": findings, "apparmor": os.path.exists(FUSE_PROFILE), "complete": complete(params["dedicated"])}
+    return {"host": host, "findings": findings, "complete": complete(params["dedicated"])}
 
 
 def gather_others(module):

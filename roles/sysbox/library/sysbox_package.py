@@ -12,20 +12,14 @@ from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record
 from ansible.module_utils.containai_sysbox_containers import (
-    about_rescued,
     dead_mounts,
     live_mounts,
-    lost,
     names,
-    refuse_removed,
-    rescued,
-    running,
     start,
     stop,
     stopped,
 )
 from ansible.module_utils.containai_sysbox_deb import (
-    PACKAGE,
     check_deb,
     check_losses,
     fetch,
@@ -33,15 +27,11 @@ from ansible.module_utils.containai_sysbox_deb import (
     installed,
     purge,
     remains,
-    scratch_folders,
     sweep,
 )
-from ansible.module_utils.containai_sysbox_entry import is_right
-from ansible.module_utils.containai_sysbox_health import RESTART
 from ansible.module_utils.containai_sysbox_host import UNITS, idle_units, single_subid_line, systemctl, unmount, wake
-from ansible.module_utils.containai_sysbox_needs import check_needs
-from ansible.module_utils.containai_sysbox_rules import check_file, check_settings, check_sum, decide, refuse_live, refuse_removal
-from ansible.module_utils.containai_sysbox_units import Files, wanted
+from ansible.module_utils.containai_sysbox_plan import State, ours, removable
+from ansible.module_utils.containai_sysbox_rules import check_settings, for_this_host, refuse_removal
 
 DOCUMENTATION = r"""
 module: sysbox_package
@@ -54,13 +44,12 @@ description:
   - sysbox-mgr is told by a drop-in which engine's socket to use, and to have the owners of files put right that a killed one left shifted.
   - Mounts of a sysbox-fs that is gone are taken off, and the services started in their order. Containers that ran meanwhile are named.
 options:
-  version: {type: str, required: true, description: "Version, such as C(0.7.1)."}
-  source: {type: str, required: true, description: Path or URL of the package.}
-  sha256: {type: dict, required: true, description: "sha256 by architecture (amd64, arm64)."}
-  architecture: {type: str, required: true, description: dpkg's architecture.}
+  version: {type: str, default: '', description: "Version, such as C(0.7.1). Needed with I(state=present), as are I(source) and I(sha256)."}
+  source: {type: str, default: '', description: "Path or URL of the package. C({architecture}) in it becomes dpkg's."}
+  sha256: {type: dict, default: {}, description: "sha256 by architecture (amd64, arm64)."}
+  architecture: {type: str, default: '', description: Empty means dpkg's.}
   socket: {type: path, required: true, description: Socket of the engine that Sysbox serves.}
   state: {type: str, choices: [present, absent], default: present, description: "C(absent) purges a Sysbox that this module installed, and no other."}
-  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, say whether it is needed, and do nothing else."}
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which download and installation say how far they are.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
@@ -69,8 +58,6 @@ options:
   restart_containers: {type: bool, default: false, description: Stop Sysbox containers where they would break or are broken; M(sysbox_containers) starts them.}
   data_roots: {type: list, elements: path, default: [], description: Folders of the engine's data in which owners are put right.}
   program: {type: str, default: '', description: Text of the program that does that.}
-  daemon_json: {type: path, default: '', description: "With I(preflight), the file that is to have the runtime."}
-  runtime: {type: path, default: /usr/bin/sysbox-runc, description: "With I(daemon_json), the runtime's program."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -86,8 +73,6 @@ EXAMPLES = r"""
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: install, what: Sysbox 0.7.1}]}
 version: {type: str, returned: always, description: "the version that is installed now; before a removal, the one that was", sample: 0.7.1}
-needed: {type: bool, returned: with I(preflight), description: whether a run without it would change anything, sample: false}
-runtime: {type: bool, returned: with I(preflight), description: whether I(daemon_json) has the runtime already, sample: true}
 pending: {type: bool, returned: always, description: whether containers are to be started again, sample: false}
 """
 
@@ -95,78 +80,11 @@ DOWNLOADS = "/var/lib/containai/downloads"
 REPAIR = "containai-sysbox-repair.service"
 
 
-def check_step(params, current, step):
-    """Stop at whatever makes the step impossible, before anything changes; return the containers that it ends."""
-    if step:
-        check_sum(params)
-    return refuse_live(params, current) if step in ("upgrade", "downgrade", "repair") else []
-
-
-def preflight(module):
-    """Refuse now what the run would refuse later, after other parts have changed. Return what is still to be done."""
-    params = module.params
-    if params["state"] == "absent":
-        if removable():
-            refuse_removal(params, engine_stops=True)
-        return {}
-    check_settings(params)
-    check_needs(params)
-    state = State(params)
-    if state.step:
-        check_file(params["source"])
-        check_losses(params["allow_removal"])
-    needed = state.unsettled or bool(state.actions(params) or stopped() or scratch_folders())
-    if not needed:  # the module that does it would say so
-        state.tell(module)
-    return {"needed": needed, "runtime": is_right(params["daemon_json"], params["runtime"]) if params["daemon_json"] else False}
-
-
-class State:
-    """What is to be done, found before anything is changed."""
-
-    def __init__(self, params):
-        self.current, finished = installed()
-        self.step, self.warning = decide(params, self.current, finished)
-        self.ended = check_step(params, self.current, self.step)
-        self.files = Files(wanted(params["socket"], params["data_roots"], params["program"]))
-        self.sleeping = [] if self.step else idle_units()
-        self.dead = dead_mounts()
-        self.lost = [] if self.ended else lost(running(params["socket"], sure=False))
-        if self.lost and params["restart_containers"]:
-            refuse_removed(self.lost)
-            self.ended = self.lost
-        self.rescued = [(folder, found) for folder, found in map(rescued, params["data_roots"]) if found]
-        self.unsettled = Record().unsettled("sysbox") and not self.step  # a run was killed between dpkg's end and the record
-
-    def tell(self, module):
-        if self.warning:
-            module.warn(self.warning)
-        for folder, found in self.rescued:
-            what, way = about_rescued(folder, found)
-            module.warn(f"{what}. To be rid of this, {way}.")
-        if self.lost and not self.ended:
-            module.warn(
-                f"No Sysbox serves these containers any more, since it ended while they ran: {names(self.lost)}. Nothing new can be started "
-                f"in them. {RESTART} stops them, gives their files back to their owners and starts them again. `docker cp` reads their files "
-                "meanwhile; `docker commit` would keep wrong owners until then."
-            )
-
-    def actions(self, params):
-        replaced = f"Sysbox {params['version']}" + (f" ({self.step} of {self.current})" if self.current else "")
-        return [
-            *self.files.actions,
-            *({"verb": "stop", "what": f"container {one['name']} (started again afterwards)"} for one in self.ended),
-            *([{"verb": "install" if self.step == "install" else "change", "what": replaced}] if self.step else []),
-            *({"verb": "remove", "what": f"dead mount {path}"} for path in self.dead),
-            *([{"verb": "start", "what": " ".join(self.sleeping)}] if self.sleeping else []),
-        ]
-
-
 def converge(module):
-    params = module.params
+    params = for_this_host(module.params)
     check_settings(params)  # before a version is compared
     state = State(params)
-    state.tell(module)
+    state.tell(module.warn)
     actions = state.actions(params)
     if state.unsettled and not module.check_mode:
         Record().settle("sysbox")
@@ -230,22 +148,11 @@ def replace(params, step, deb):
     single_subid_line()
 
 
-def ours():
-    """Whether setup installed it, or began to."""
-    record = Record()
-    return PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
-
-
 def brought():
     """The packages that setup brought, or had begun to bring."""
     record = Record()
     record.count_cut_off()
     return record.data.get("packages", [])
-
-
-def removable():
-    """Whether there is a Sysbox, or what is left of one, that setup installed."""
-    return ours() and remains()
 
 
 def remove(module):
@@ -272,13 +179,12 @@ def remove(module):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "version": {"type": "str", "required": True},
-            "source": {"type": "str", "required": True},
-            "sha256": {"type": "dict", "required": True},
-            "architecture": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
+            "source": {"type": "str", "default": ""},
+            "sha256": {"type": "dict", "default": {}},
+            "architecture": {"type": "str", "default": ""},
             "socket": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "preflight": {"type": "bool", "default": False},
             "proxy": {"type": "str", "default": "", "no_log": True},
             "progress": {"type": "str", "default": ""},
             "apt_wait": {"type": "int", "default": 300},
@@ -287,16 +193,12 @@ def main():
             "restart_containers": {"type": "bool", "default": False},
             "data_roots": {"type": "list", "elements": "path", "default": []},
             "program": {"type": "str", "default": ""},
-            "daemon_json": {"type": "path", "default": ""},
-            "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
         },
         supports_check_mode=True,
     )
     hold(module)
     use(module.params["proxy"])
     with reporting(module, "run `df -h / /var /run`, make room or mend the mount, then try again"):
-        if module.params["preflight"]:
-            module.exit_json(changed=False, actions=[], **preflight(module))
         result = converge(module) if module.params["state"] == "present" else remove(module)
         if not module.check_mode:
             sweep()

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai.daemon_json import DaemonJsonError, parse, with_runtime, without_runtime
+from ansible.module_utils.containai.engine_api import ask
 from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.process import run, which
 from ansible.module_utils.containai.record import Record, digest, read, replace, sha256
@@ -25,6 +27,8 @@ options:
   path: {type: path, required: true, description: The daemon.json.}
   runtime: {type: path, default: /usr/bin/sysbox-runc, description: The runtime's program.}
   state: {type: str, choices: [present, absent], default: present, description: Whether the entry shall be there.}
+  unit: {type: str, default: '', description: "Unit of the engine, such as C(docker.service). Where it runs and the file changed, it is reloaded. Empty means none."}
+  socket: {type: path, default: '', description: "API socket of the engine. It is asked until it knows the runtime, 10 seconds at most. Empty means not."}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -36,6 +40,9 @@ EXAMPLES = r"""
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: change, what: "/etc/docker/daemon.json: runtimes.sysbox-runc"}]}
 """
+
+
+RELOAD_SECONDS = 10
 
 
 def validate(data):
@@ -110,6 +117,8 @@ def main():
             "path": {"type": "path", "required": True},
             "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "unit": {"type": "str", "default": ""},
+            "socket": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -142,7 +151,31 @@ def main():
     verb = "create" if before is None else "change"
     verb = "remove" if after is None else verb
     diff = {"before_header": path, "after_header": path, "before": (before or b"").decode(), "after": (after or b"").decode()}
-    module.exit_json(changed=True, diff=[diff], actions=[{"verb": verb, "what": f"{path}: runtimes.{NAME}"}])
+    actions = [{"verb": verb, "what": f"{path}: runtimes.{NAME}"}]
+    if module.params["state"] == "present":
+        actions += reload(module)
+    module.exit_json(changed=True, diff=[diff], actions=actions)
+
+
+def reload(module):
+    """Have a running engine read the file again, which ends no container, and wait until it knows the runtime. Return the actions."""
+    unit, socket = module.params["unit"], module.params["socket"]
+    if not unit or run(["systemctl", "is-active", "--quiet", unit]).returncode != 0:
+        return []
+    actions = [{"verb": "reload", "what": unit}]
+    if module.check_mode:
+        return actions
+    done = run(["systemctl", "reload", unit])
+    if done.returncode != 0:
+        module.fail_json(
+            msg=f"{unit} did not reload: {done.stderr.strip() or done.returncode}",
+            hint=f"run `systemctl status {unit}`",
+            failure="failed",
+        )
+    end = time.monotonic() + RELOAD_SECONDS
+    while socket and NAME not in (ask(socket, "/info") or {}).get("Runtimes", {}) and time.monotonic() < end:
+        time.sleep(0.1)
+    return actions
 
 
 def write(module, path, before, after):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from ansible.module_utils import containai_sysbox_apparmor as profile
 from ansible.module_utils.containai.daemon_json import DaemonJsonError, with_runtime
 from ansible.module_utils.containai.engine_api import ask
@@ -25,7 +27,12 @@ def look(params, check_mode):
     ready = ready and params["engine_ready"]
     if params["engine_ready"]:  # one that gives no answer would not give it here either, and takes its time
         findings += of_containers(params["socket"])
-    findings += [*of_mounts(), *of_rescued(params["data_root"]), of_runtime(params["daemon_json"], params["runtime"]), *of_apparmor()]
+    findings += [
+        *of_mounts(),
+        *[found for folder in params["data_roots"][:1] for found in of_rescued(folder)],
+        of_runtime(params["daemon_json"], params["runtime"]),
+        *of_apparmor(),
+    ]
     findings += of_trials(params["socket"], ready, check_mode)
     if ready:
         findings += plain_containers(params["socket"])
@@ -82,10 +89,11 @@ def of_trials(socket, ready, check_mode):
         return [finding("isolation", "unknown", found, "mend what is above, then run `cai doctor` again")]
     findings = []
     try:
-        with trial_image(socket) as (tag, _):
+        with trial_image(socket) as (tag, _), ThreadPoolExecutor() as pool:
+            port = pool.submit(of_port, socket, tag)
             found = f"a container ran in a user namespace of its own (uid map {prove(socket, tag)}) with sysbox-fs"
             findings.append(finding("isolation", "pass", found))
-            findings.append(of_port(socket, tag))
+            findings.append(port.result())
     except Failure as failure:
         findings.append(finding("isolation", "fail", failure.message, failure.hint))
     return findings

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils import containai_wsl_network
 from ansible.module_utils.containai import process
@@ -128,8 +129,8 @@ def trial_image(socket):
 
 def prove(socket, tag):
     """Return the Sysbox container's uid_map; raise a Failure where isolation was not shown."""
-    own_map, mounts = look_inside(socket, tag, "sysbox-runc")
-    host_map, _ = look_inside(socket, tag, "runc")
+    with ThreadPoolExecutor() as pool:  # side by side, since each mostly waits for the engine
+        (own_map, mounts), (host_map, _) = pool.map(lambda runtime: look_inside(socket, tag, runtime), ("sysbox-runc", "runc"))
     if own_map in ([], host_map, WHOLE_MAP):
         raise Failure(
             f"A container under sysbox-runc has the uid map {' '.join(own_map) or 'of nobody'}, as one under runc has: it is not isolated.", OTHERWISE

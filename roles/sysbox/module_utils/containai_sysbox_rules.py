@@ -8,11 +8,18 @@ import stat
 from urllib.parse import unquote, urlsplit
 
 from ansible.module_utils.containai.errors import Failure, bad_setting
+from ansible.module_utils.containai.process import output
 from ansible.module_utils.containai.validation import check
 from ansible.module_utils.containai_sysbox_containers import OTHER_SOCKET, live_mounts, names, refuse_removed, running
 from ansible.module_utils.containai_sysbox_deb import newer
 
 FILE = re.compile(r"/[^\x00-\x1f\x7f]*")
+
+
+def for_this_host(params):
+    """Return the parameters with dpkg's architecture in them, where none is given, and in the package's address."""
+    architecture = params["architecture"] or output(["dpkg", "--print-architecture"], timeout=30).strip()
+    return {**params, "architecture": architecture, "source": params["source"].replace("{architecture}", architecture)}
 
 
 def check_settings(params):

@@ -13,7 +13,10 @@ from tests.unit.roles.conftest import REPOSITORY, ROLES
 
 PARTS = ("files", "library", "module_utils", "templates")
 LINES = 5  # as many lines in a row are a copy, not a coincidence
-INSTALLATION = {("docker_engine", "install"), ("docker_engine", "configure"), ("sysbox", "main")}
+INSTALLATION = {
+    *(("docker_engine", part) for part in ("install", "configure", "start")),
+    *(("sysbox", part) for part in ("install", "configure", "verify")),
+}
 
 
 def calls(node: Any) -> set[tuple[str, str]]:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import containai_sysbox_gate as gate
 
 from tests.unit.roles.conftest import ROLES, Commands, load_module, run_module
 
@@ -38,7 +39,7 @@ EBUSY = 16
 
 @pytest.fixture
 def module() -> ModuleType:
-    return load_module("sysbox_seccomp_probe")
+    return gate
 
 
 @pytest.fixture
@@ -62,7 +63,13 @@ def answer_with(errno: int) -> str:
 
 
 def run(module: ModuleType, program: str, **more: Any) -> Any:
-    check, real = (run_module(module, check_mode=mode, program=program, box=BOX, **more) for mode in (True, False))
+    parts = ["gate", "health"] if more.pop("report", False) else ["gate"]
+    info = load_module("sysbox_info")
+    chosen = {"gather_subset": parts, "socket": "/run/x.sock", "gate_program": program, "explanation": BOX, **more}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(info, "platform_here", lambda: "wsl2")
+        patch.setattr(info, "look", lambda *_: [])  # the rest of the health report
+        check, real = (run_module(info, check_mode=mode, **chosen) for mode in (True, False))
     assert check.get("verdict") == real.get("verdict")
     assert check.get("failed") == real.get("failed")
     return real

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.unit.roles.conftest import Commands
+from tests.unit.roles.conftest import Answer, Commands, load_module, run_module
 
 # dpkg and apt with one package: its version is in a file, a .deb is three lines of fields.
 DPKG_QUERY = """
@@ -53,6 +54,11 @@ LIVE = {
     "/containers/s1/json": {"Name": "/agent-1", "HostConfig": {"Runtime": "sysbox-runc"}},
     "/containers/p1/json": {"Name": "/plain", "HostConfig": {"Runtime": "runc"}},
 }
+
+
+def look(part: str, parameters: dict[str, Any], **more: Any) -> Answer:
+    """Run sysbox_info for one part of it."""
+    return run_module(load_module("sysbox_info"), gather_subset=[part], **parameters, **more)
 
 
 def package(version: str = "0.7.1", architecture: str = "amd64", name: str = "sysbox-ce") -> bytes:

@@ -96,7 +96,7 @@ def test_the_report_has_every_part_and_tries_no_isolation_where_the_engine_canno
         "socket": parameters["socket"],
         "daemon_json": str(daemon_json),
         "engine_ready": False,
-        "data_root": str(tmp_path / "data"),
+        "data_roots": [str(tmp_path / "data")],
     }
     found = run_module(load_module("sysbox_info"), **info)["findings"]
     assert [(one["part"], one["status"]) for one in found] == [

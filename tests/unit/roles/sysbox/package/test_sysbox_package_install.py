@@ -13,7 +13,7 @@ from ansible.module_utils import containai_sysbox_deb as deb
 from ansible.module_utils import containai_sysbox_rules as rules
 
 from tests.unit.roles.conftest import run_module
-from tests.unit.roles.sysbox.package.host import Host, package
+from tests.unit.roles.sysbox.package.host import Host, look, package
 
 
 def test_it_is_installed(
@@ -157,11 +157,12 @@ def test_the_shadow_is_real(needs_root: None, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("source", ["sysbox.deb", "./sysbox.deb", "~/sysbox.deb", "", "/a\nb", "https://x/a b", "://x"])
-@pytest.mark.parametrize("how", [{}, {"check_mode": True}, {"preflight": True}], ids=str)
+@pytest.mark.parametrize("how", ["plan", "check", "run"])
 def test_a_package_has_a_place_that_does_not_depend_on_where_the_run_stands(
-    module: ModuleType, host: Host, parameters: dict[str, Any], source: str, how: dict[str, bool]
+    module: ModuleType, host: Host, parameters: dict[str, Any], source: str, how: str
 ) -> None:
-    answer = run_module(module, **{**parameters, "source": source}, **how)
+    chosen = {**parameters, "source": source}
+    answer = look("plan", chosen) if how == "plan" else run_module(module, check_mode=how == "check", **chosen)
     assert answer["failure"] == "precondition"
     assert "sysbox_deb" in answer["msg"]
     assert host.commands.calls == []
@@ -172,13 +173,14 @@ def test_a_package_has_a_place_that_does_not_depend_on_where_the_run_stands(
 def test_a_package_that_is_not_there_is_refused_early(
     module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, scheme: str, check_mode: bool
 ) -> None:
-    how = {"check_mode": check_mode, "preflight": True}
     for name, said in {"none.deb": "No such file or directory", "run": "it is no file"}.items():
-        answer = run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/{name}"}, **how)
+        answer = look("plan", {**parameters, "source": f"{scheme}{tmp_path}/{name}"}, check_mode=check_mode)
         assert (answer["failure"], said in answer["msg"]) == ("precondition", True)
-    assert run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/sysbox.deb"}, **how)["actions"] == []
+    assert look("plan", {**parameters, "source": f"{scheme}{tmp_path}/sysbox.deb"}, check_mode=check_mode)["needed"]
     host.has("0.7.1")  # then nobody asks for it
-    assert run_module(module, **{**parameters, "source": f"{scheme}{tmp_path}/none.deb"}, **how)["actions"] == []
+    assert not look("plan", {**parameters, "source": f"{scheme}{tmp_path}/none.deb"}, check_mode=check_mode).get(
+        "failed"
+    )
     assert host.changes() == []
 
 
@@ -190,18 +192,22 @@ def test_a_package_in_a_folder_that_only_root_may_enter_is_left_to_root(monkeypa
     rules.check_file("/root/sysbox.deb")
 
 
-@pytest.mark.parametrize("how", [{"preflight": True}, {}], ids=str)
+@pytest.mark.parametrize("early", [True, False])
 def test_a_package_that_would_go_for_sysbox_is_named(
-    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, recorded, how: dict[str, bool]
+    module: ModuleType, host: Host, parameters: dict[str, Any], tmp_path: Path, recorded, early: bool
 ) -> None:
     (tmp_path / "lost").write_text("Remv fuse [2.9.9]\nInst fuse3 (3.10 Ubuntu:22.04/jammy [amd64])\n")
-    answer = run_module(module, **parameters, **how)
+
+    def act(**more: Any) -> Any:
+        return look("plan", {**parameters, **more}) if early else run_module(module, **parameters, **more)
+
+    answer = act()
     assert answer["failure"] == "precondition"
     assert "remove fuse 2.9.9" in answer["msg"]
     assert host.version is None
-    assert run_module(module, **parameters, **how, allow_removal=["fuse"]).get("failed") is None
+    assert act(allow_removal=["fuse"]).get("failed") is None
     # The comparison at the end and the uninstall know of it by this.
-    assert recorded().get("removed", []) == ([] if how else ["fuse"])
+    assert recorded().get("removed", []) == ([] if early else ["fuse"])
 
 
 def test_sysbox_is_not_removed_with_what_others_brought(

@@ -7,18 +7,18 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_sysbox_deb
+from ansible.module_utils import containai_sysbox_deb, containai_sysbox_plan
 from ansible.module_utils.containai.record import Record
 
 from tests.unit.roles.conftest import run_module
-from tests.unit.roles.sysbox.package.host import Host
+from tests.unit.roles.sysbox.package.host import Host, look
 
 RIGHT = '{"runtimes": {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}}'
 
 
 @pytest.fixture(autouse=True)
 def needs_are_met(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "check_needs", lambda params: None)
+    monkeypatch.setattr(containai_sysbox_plan, "check_needs", lambda params: None)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def converged(module: ModuleType, host: Host, parameters: dict[str, Any]) -> dic
 
 
 def needed(module: ModuleType, parameters: dict[str, Any], **more: Any) -> bool:
-    answer = run_module(module, preflight=True, **parameters, **more)
+    answer = look("plan", parameters, **more)
     assert not answer["changed"]
     return bool(answer["needed"])
 
@@ -84,7 +84,7 @@ def test_a_newer_version_is_told_of_by_the_preflight_alone(
     module: ModuleType, converged: dict[str, Any], host: Host
 ) -> None:
     host.has("0.8.0")
-    answer = run_module(module, preflight=True, **converged)
+    answer = look("plan", converged)
     assert not answer["needed"]
     assert "0.8.0 is installed, which is newer" in answer.warned
 
@@ -105,6 +105,6 @@ def test_a_daemon_json_that_has_the_runtime_is_known(
 ) -> None:
     file = tmp_path / "daemon.json"
     file.write_text(text)
-    assert run_module(module, preflight=True, daemon_json=str(file), **converged)["runtime"] is right
+    assert look("plan", converged, daemon_json=str(file))["runtime"] is right
     file.unlink()
-    assert run_module(module, preflight=True, daemon_json=str(file), **converged)["runtime"] is False
+    assert look("plan", converged, daemon_json=str(file))["runtime"] is False

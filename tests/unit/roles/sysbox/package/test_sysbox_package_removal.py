@@ -12,7 +12,7 @@ from ansible.module_utils.containai import apt
 from ansible.module_utils.containai.record import Record
 
 from tests.unit.roles.conftest import run_module
-from tests.unit.roles.sysbox.package.host import LIVE, Host
+from tests.unit.roles.sysbox.package.host import LIVE, Host, look
 
 
 def test_ours_is_removed(module: ModuleType, host: Host, parameters: dict[str, Any]) -> None:
@@ -76,8 +76,10 @@ def test_another_engines_containers_keep_it_whatever_is_said(
     run_module(module, **parameters)
     other, before = engine(LIVE).path, len(host.changes())
     monkeypatch.setattr(rules, "OTHER_SOCKET", other)
-    more = {"restart_containers": True, "preflight": early, "check_mode": check_mode}
-    answer = run_module(module, state="absent", **more, **parameters)
+    more = {"restart_containers": True, "check_mode": check_mode}
+    answer = (
+        look("removal", {**parameters, **more}) if early else run_module(module, state="absent", **more, **parameters)
+    )
     assert answer["failure"] == "precondition"
     assert "agent-1" in answer["msg"]
     assert "plain" not in answer["msg"]
@@ -90,7 +92,7 @@ def test_another_engines_containers_do_not_mind_what_stays(
 ) -> None:
     host.has("0.7.1")
     monkeypatch.setattr(rules, "OTHER_SOCKET", engine(LIVE).path)
-    assert not run_module(module, state="absent", preflight=True, **parameters)["changed"]
+    assert not look("removal", parameters)["changed"]
 
 
 def test_the_engines_own_containers_are_asked_for_where_it_is_stopped(
@@ -98,7 +100,7 @@ def test_the_engines_own_containers_are_asked_for_where_it_is_stopped(
 ) -> None:
     run_module(module, **parameters)
     parameters["socket"] = engine(LIVE).path
-    assert not run_module(module, state="absent", preflight=True, **parameters)["changed"]
+    assert not look("removal", parameters)["changed"]
     assert run_module(module, state="absent", check_mode=True, **parameters).actions == [("remove", "Sysbox 0.7.1")]
     assert "agent-1" in run_module(module, state="absent", **parameters)["msg"]
 
