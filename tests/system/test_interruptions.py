@@ -15,7 +15,7 @@ from tests.system.box import VENV, Box
 from tests.system.running import Running
 
 PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
-    "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Merge the Sysbox runtime into daemon.json",
+    "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Add the Sysbox runtime to daemon.json",
     "Start the secure engine", "Verify the isolation of a Sysbox container", "Create the docker context",
 )  # fmt: skip
 # Ansible, its modules (which it hands to a bare interpreter), and what those of the package steps start, whoever's they are.

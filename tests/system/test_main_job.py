@@ -190,7 +190,7 @@ def test_a_second_setup_changes_nothing_in_few_tasks(converged, measured):
     tasks = [step["name"] for step in found["steps"] if not step["name"].startswith("Validating arguments")]
     measured(f"module tasks on a converged host: {len(tasks)} ({time.monotonic() - start:.1f} s)")
     # What none of the looks names is skipped.
-    assert len(tasks) <= 8, tasks
+    assert len(tasks) <= 6, tasks
     assert snapshot.difference(before, converged.snapshot(times=True)) == []
     assert (
         converged.sh("systemctl show -p MainPID --value containai-docker containai-containerd sysbox-mgr sysbox-fs")

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.containai.errors import Failure, bad_setting
+from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.lock import hold
-from ansible.module_utils.containai.record import Record
-from ansible.module_utils.containai_context_record import give_back, note, noted
-from ansible.module_utils.containai_contexts import Contexts, refuse_active, show
+from ansible.module_utils.containai_context_plan import ERRORS, Plan, fail_with, record_of, refuse_unfit, wanted_state
+from ansible.module_utils.containai_context_record import give_back, note
+from ansible.module_utils.containai_contexts import show
 
 DOCUMENTATION = r"""
 module: docker_context
@@ -27,9 +24,7 @@ options:
   description: {type: str, default: '', description: Shown by C(docker context ls).}
   user: {type: str, default: '', description: Whose context. Empty means the connecting user. The CLI runs as that user.}
   config_dir: {type: str, default: '', description: "The user's docker settings. Empty means C(~/.docker)."}
-  preflight: {type: bool, default: false, description: "Refuse what the run would refuse, say whether it is needed, and do nothing else."}
   program: {type: str, default: '', description: Path of the docker CLI. Empty means the one in the system's folders.}
-  report: {type: bool, default: false, description: "Return C(findings) for a health report, change nothing and never fail for them."}
   state: {type: str, choices: [present, absent], default: present, description: "Whether it shall be there. C(absent) goes by the record, and reads no other option but I(program)."}
   state_dir: {type: path, default: '', description: "Folder of the record. Empty means C(/var/lib/containai), which is root's."}
 attributes:
@@ -44,53 +39,9 @@ EXAMPLES = r"""
     state: absent
 """
 RETURN = r"""
-findings: {type: list, elements: dict, returned: with I(report), description: parts of a health report, sample: [{part: docker context, status: fail, found: it points elsewhere, hint: run `cai setup`}]}
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: docker context containai-secure}]}
-needed: {type: bool, returned: with I(preflight), description: whether a run without it would change the context or the record, sample: false}
 notes: {type: list, elements: str, returned: with I(state=absent), description: what was left and why}
 """
-
-# docker's own rule for names; an endpoint is read as comma-separated keys.
-FIT = {
-    "name": re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]*"),
-    "endpoint": re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f,\"]*"),
-    "config_dir": re.compile(r"/[^\x00-\x1f\x7f]*"),
-    "program": re.compile(r"/[^\x00-\x1f\x7f]*"),
-    "description": re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]*"),
-}
-RESERVED = ("default", "desktop-linux")
-
-
-def wanted_state(params):
-    return {"endpoint": params["endpoint"], "description": params["description"], "tls": False}
-
-
-def refuse_unfit(params):
-    """Refuse what docker, or who reads its lists, could take for something else: an option, a second key of an endpoint, a terminal's command."""
-    wanted = {
-        "name": "a name as docker takes it",
-        "endpoint": "an address such as unix:///path",
-        "config_dir": "an absolute path",
-        "program": "an absolute path",
-    }
-    wanted["description"] = "text without control characters"
-    for key, needed in wanted.items():
-        if params[key] and not FIT[key].fullmatch(params[key]):
-            raise bad_setting(f"The variable docker_context_{key} is {ascii(params[key])[:80]}; {needed} is needed.")
-
-
-def refuse_reserved(name):
-    if name in RESERVED:
-        raise Failure(f"The context {name} belongs to Docker; a name of its own is needed.", "use `docker_context_name: containai-secure`", "precondition")
-
-
-def decide(there, wanted):
-    """Return create, update, replace or nothing."""
-    if there is None:
-        return "create"
-    if there == {}:
-        return "replace"
-    return None if there == wanted else "update"
 
 
 def carry_out(contexts, step, params):
@@ -119,42 +70,21 @@ def write(contexts, step, params):
         contexts.docker("update", name, *flags)
 
 
-def finding(name, there, step):
-    found = {
-        None: f"{name} points to {(there or {}).get('endpoint')}",
-        "create": f"there is no context {name}",
-        "replace": f"the context {name} is damaged",
-        "update": f"{name} points to {(there or {}).get('endpoint')} or was edited otherwise",
-    }[step]
-    return {"part": "docker context", "status": "fail" if step else "pass", "found": found, "hint": "run `cai setup`" if step else ""}
-
-
-def record_of(params):
-    return Record(params["state_dir"]) if params["state_dir"] else Record()
-
-
 def present(module):
     params = module.params
-    name, wanted = params["name"], wanted_state(params)
-    refuse_reserved(name)
-    contexts = Contexts(params["user"], params["config_dir"], params["program"])
-    there = contexts.read(name)
-    step = decide(there, wanted)
-    if params["report"]:
-        return {"changed": False, "findings": [finding(name, there, step)]}
-    if step == "replace":
-        refuse_active(contexts, name)
-    if params["preflight"]:
-        return {"changed": False, "actions": [], "needed": bool(step) or not noted(record_of(params), contexts, name, wanted)}
+    plan = Plan(params)
+    plan.check_replaceable()
     if not module.check_mode:
         hold(module)
-        note(record_of(params), contexts, name, there, wanted)
-        if step:
-            carry_out(contexts, step, params)
-    header = f"docker context {name}"
-    verb = "create" if step == "create" else "change"
-    diff = [{"before_header": header, "after_header": header, "before": show(there), "after": show(wanted)}] if step else []
-    return {"changed": bool(step), "actions": [{"verb": verb, "what": header}] if step else [], "diff": diff}
+        note(record_of(params), plan.contexts, plan.name, plan.there, plan.wanted)
+        if plan.step:
+            carry_out(plan.contexts, plan.step, params)
+    header = f"docker context {plan.name}"
+    if not plan.step:
+        return {"changed": False, "actions": [], "diff": []}
+    verb = "create" if plan.step == "create" else "change"
+    diff = [{"before_header": header, "after_header": header, "before": show(plan.there), "after": show(plan.wanted)}]
+    return {"changed": True, "actions": [{"verb": verb, "what": header}], "diff": diff}
 
 
 def absent(module):
@@ -171,9 +101,7 @@ def main():
             "description": {"type": "str", "default": ""},
             "user": {"type": "str", "default": ""},
             "config_dir": {"type": "str", "default": ""},
-            "preflight": {"type": "bool", "default": False},
             "program": {"type": "str", "default": ""},
-            "report": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "state_dir": {"type": "path", "default": ""},
         },
@@ -184,20 +112,8 @@ def main():
     try:
         refuse_unfit(params)
         module.exit_json(**(present if params["state"] == "present" else absent)(module))
-    except Failure as failure:
-        module.fail_json(**failure.told)
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename} cannot be used: {error.strerror}.",
-            hint=f"run `ls -ld {error.filename}`, mend what it shows, then try again",
-            failure="precondition",
-        )
-    except (KeyError, ValueError):  # ValueError: a NUL in it
-        module.fail_json(
-            msg=f"There is no user {params['user'] or os.getuid()!r} on this host.",
-            hint="name an existing one with `-e docker_context_user=NAME`",
-            failure="precondition",
-        )
+    except ERRORS as error:
+        fail_with(module, error)
 
 
 if __name__ == "__main__":

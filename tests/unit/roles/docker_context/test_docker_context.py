@@ -138,7 +138,6 @@ def test_another_folder_of_settings(module: ModuleType, home: Path, tmp_path: Pa
         (False, {"state": "absent", "check_mode": True}),
         (True, WANTED),
         (True, {**WANTED, "check_mode": True}),
-        (True, {**WANTED, "preflight": True}),
     ],
     ids=str,
 )
@@ -148,9 +147,12 @@ def test_the_active_one_is_not_removed(module: ModuleType, home: Path, damaged: 
     if damaged:
         meta_file(home).write_text("{")
     before = picture(home)
-    answer = run_module(module, **how)
-    assert answer["failure"] == "precondition"
-    assert "`docker context use default`" in answer["hint"]
+    answers = [run_module(module, **how)]
+    if damaged:
+        answers.append(run_module(load_module("docker_context_info"), **WANTED))
+    for answer in answers:
+        assert answer["failure"] == "precondition"
+        assert "`docker context use default`" in answer["hint"]
     assert picture(home) == before
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.roles.conftest import Commands, run_module
+from tests.unit.roles.conftest import Commands, load_module, run_module
 from tests.unit.roles.docker_context.contexts import NAME, STAND_IN, WANTED, meta_file, picture, stored, write_context
 
 
@@ -30,9 +30,9 @@ HOSTILE = {
 def test_what_docker_could_misread_is_refused_before_it_runs(home: Path, commands: Commands, bare: ModuleType) -> None:
     commands.add("docker", STAND_IN, python=True)
     for key, value in [(key, value) for key, values in HOSTILE.items() for value in values]:
-        for how in ({}, {"check_mode": True}, {"preflight": True}):
-            answer = run_module(bare, **{**WANTED, key: value}, **how)
-            assert answer["failure"] == "precondition", (value, how)
+        for which, how in ((bare, {}), (bare, {"check_mode": True}), (load_module("docker_context_info"), {})):
+            answer = run_module(which, **{**WANTED, key: value}, **how)
+            assert answer["failure"] == "precondition", (value, which, how)
             assert f"docker_context_{key}" in answer["msg"]
             assert answer["msg"].isascii()
             assert answer["msg"].isprintable()
@@ -41,23 +41,22 @@ def test_what_docker_could_misread_is_refused_before_it_runs(home: Path, command
 
 
 def test_the_preflight_makes_no_context_and_tells_of_none(bare: ModuleType, home: Path) -> None:
-    answer = run_module(bare, **WANTED, preflight=True)
+    answer = run_module(load_module("docker_context_info"), **WANTED)
     assert not answer["changed"]
-    assert answer.actions == []
     assert answer["needed"]
     assert picture(home) == {}
 
 
 def test_the_preflight_tells_whether_a_run_has_anything_to_do(module: ModuleType, home: Path, state: Path) -> None:
     assert run_module(module, **WANTED)["changed"]
-    assert not run_module(module, **WANTED, preflight=True)["needed"]
+    assert not run_module(load_module("docker_context_info"), **WANTED)["needed"]
     record = (state / "record.json").read_bytes()
     (state / "record.json").unlink()
-    assert run_module(module, **WANTED, preflight=True)["needed"], "an uninstall would not know it"
+    assert run_module(load_module("docker_context_info"), **WANTED)["needed"], "an uninstall would not know it"
     (state / "record.json").write_bytes(record)
     meta = meta_file(home, NAME)
     meta.write_text(meta.read_text().replace(WANTED["endpoint"], "tcp://192.0.2.1:2376"))
-    assert run_module(module, **WANTED, preflight=True)["needed"]
+    assert run_module(load_module("docker_context_info"), **WANTED)["needed"]
 
 
 def test_a_user_of_no_possible_name_is_none(bare: ModuleType) -> None:
