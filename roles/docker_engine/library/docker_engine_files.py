@@ -16,7 +16,7 @@ from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai.running import RESTART, Unknown, refusal, running
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
-from ansible.module_utils.containai_engine_state import is_as_wanted, outdated
+from ansible.module_utils.containai_engine_state import as_wanted, outdated
 from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
 
 DOCUMENTATION = r"""
@@ -56,6 +56,7 @@ EXAMPLES = r"""
 RETURN = r"""
 actions: {type: list, elements: dict, returned: always, description: what was done, sample: [{verb: create, what: /etc/systemd/system/containai-docker.service}]}
 ready: {type: bool, returned: always, description: "whether nothing was written and the engine runs as wanted, so that nothing is to be started", sample: true}
+version: {type: str, returned: always, description: "the version of an engine that is ready, else empty", sample: 29.1.3}
 revision: {type: str, returned: always, description: hash of the files, sample: 1f0c2a9b7d3e-0c1d2e3f}
 notes: {type: list, elements: str, returned: when the user became a member, description: what the user has to do}
 """
@@ -247,8 +248,9 @@ def main():
             failure="failed",
         )
     params = module.params
-    ready = bool(params["unit"] and params["data_root"]) and not actions and is_as_wanted(params, revision)
-    module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision, ready=ready)
+    said = as_wanted(params, revision) if params["unit"] and params["data_root"] and not actions else None
+    version = said.get("ServerVersion", "") if said else ""
+    module.exit_json(changed=bool(actions), actions=actions, diff=diffs, notes=notes, revision=revision, ready=bool(said), version=version)
 
 
 if __name__ == "__main__":

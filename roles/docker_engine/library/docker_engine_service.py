@@ -17,7 +17,7 @@ from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai.running import RESTART, info, refusal, running, shims
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
-from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, dedicated, lacks, network_problem, outdated, socket_wrong
+from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, dedicated, lacks, network_problem, outdated, replaced, socket_wrong
 
 DOCUMENTATION = r"""
 module: docker_engine_service
@@ -25,6 +25,8 @@ short_description: Start, reload or restart the secure engine, whichever is the 
 description:
   - A stopped or disabled service is started and enabled; one that was started from other files, or whose socket is dead, is restarted; one that lacks a runtime
     of its daemon.json is reloaded. One that starts is waited for. Nothing is done to a service that is as wanted. Success means that the engine answered on its socket.
+  - An engine whose program was replaced since it started, as by an upgrade of its package, is restarted. While containers run in it, it is left as it is,
+    with a warning, unless I(upgraded) or I(restart_containers).
   - A restart ends containers, so it is refused while any run in the engine, unless I(restart_containers). An engine that is active and does not answer in
     time is neither restarted nor stopped; the module fails and says so.
   - Where a first start fails, what it left in I(data_root) is taken away, so that the next run begins anew; a dockerd that met a full disk leaves a
@@ -40,6 +42,7 @@ options:
   state: {type: str, choices: [started, stopped], default: started, description: "C(stopped) also disables; it is refused while containers run."}
   stop_containers: {type: bool, default: false, description: "With I(state=stopped): go on although containers run, and stop them."}
   restart_containers: {type: bool, default: false, description: "With I(state=started): restart the engine although containers run in it, which ends them."}
+  upgraded: {type: bool, default: false, description: "With I(state=started): this run has upgraded the engine's packages, or in check mode would do so."}
   group: {type: str, default: '', description: "Group that the socket belongs to, with mode 0660; empty means as dockerd made it."}
   data_root: {type: path, description: "Folder of the engine's data, as M(docker_engine_files) made it."}
   timeout: {type: int, default: 120, description: Seconds to wait for the engine to answer.}
@@ -80,6 +83,27 @@ def settled(unit, seconds):
         if not moving or time.monotonic() >= end:
             return state
         time.sleep(0.5)
+
+
+def restarting(verbs):
+    return [*(verb for verb in verbs if verb == "enable"), "restart"]
+
+
+def takes_new_program(module, state, said):
+    """Whether the engine is to be restarted for the dockerd that is installed by now. Whatever others upgrade, it ends no containers unasked."""
+    params = module.params
+    if params["upgraded"]:
+        return True
+    if not said or not replaced(params["unit"], state, said):
+        return False
+    names = [container["name"] for container in running(params["socket"], dedicated(params["unit"]))]
+    if not names or params["restart_containers"]:
+        return True
+    module.warn(
+        f"Docker was upgraded while the engine ran. It goes on with the old one, {said.get('ServerVersion')}, since containers run in it: "
+        f"{', '.join(names)}. {RESTART} restarts it, which ends them."
+    )
+    return False
 
 
 def guard(module):
@@ -148,7 +172,9 @@ def converge(module):
     verbs = plan(params, state, said)
     broken = network_problem(params["check"]) if state.get("ActiveState") == "active" else None
     if params["check"] and state.get("ActiveState") == "active" and adrift(params["unit"], state):
-        verbs = [*(verb for verb in verbs if verb == "enable"), "restart"]
+        verbs = restarting(verbs)
+    if state.get("ActiveState") == "active" and "restart" not in verbs and takes_new_program(module, state, said):
+        verbs = restarting(verbs)
     if "restart" in verbs and said is not False:  # a user who may not ask has a plan only
         guard(module)
     actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
@@ -276,6 +302,7 @@ def main():
             "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "stop_containers": {"type": "bool", "default": False},
             "restart_containers": {"type": "bool", "default": False},
+            "upgraded": {"type": "bool", "default": False},
             "group": {"type": "str", "default": ""},
             "data_root": {"type": "path"},
             "timeout": {"type": "int", "default": 120},

@@ -10,9 +10,9 @@ import socket
 
 from ansible.module_utils.containai.engine_api import NoAnswer, answer
 from ansible.module_utils.containai.findings import finding
-from ansible.module_utils.containai.running import Unknown, info
+from ansible.module_utils.containai.running import RESTART, Unknown, info
 from ansible.module_utils.containai.systemd import unit_state
-from ansible.module_utils.containai_engine_state import adrift, dedicated, group_name, network_problem, socket_wrong
+from ansible.module_utils.containai_engine_state import adrift, dedicated, group_name, network_problem, program_version, replaced, socket_wrong
 
 ANSWER_SECONDS = 10
 
@@ -45,12 +45,22 @@ def report(params):
         findings.append(
             finding("engine", "warn", f"Docker {said.get('ServerVersion')} answers, but {unit} does not start at boot", f"run `sudo systemctl enable {unit}`")
         )
+    elif replaced(unit, state, said):
+        findings.append(replaced_finding(said))
     else:
         findings.append(finding("engine", "pass", f"Docker {said.get('ServerVersion')} answers on {path}"))
     if params["check"]:
         beside = [*network_findings(params, state), *ports_findings(path)] if dedicated(unit) else []
         findings += [*beside, *egress_findings(None if beside else network_problem(params["check"]))]
     return {"findings": findings, "ready": True}
+
+
+def replaced_finding(said):
+    """Return that somebody upgraded Docker under the running engine."""
+    runs, there, containers = said.get("ServerVersion"), program_version(), said.get("ContainersRunning")
+    newer = f": dockerd is {there} by now" if there and there != runs else ""
+    hint = f"run {RESTART}, which restarts it and ends its running containers ({containers})" if containers else "run `cai setup`, which restarts it"
+    return finding("engine", "warn", f"Docker {runs} answers, and its programs were replaced since it started{newer}", hint)
 
 
 def socket_finding(params):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 
-from ansible.module_utils.containai.process import run
+from ansible.module_utils.containai.process import output, run
 from ansible.module_utils.containai.running import Unknown, info
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import unused
 
 NETNS = "/run/netns/containai"
+CONTAINERD_UNIT = "containai-containerd.service"
 SOCKET_MODE = 0o660
 ENABLED = ("enabled", "enabled-runtime", "static", "indirect")
 
@@ -45,25 +47,51 @@ def adrift(unit, state):
     return (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino)
 
 
+def program_version():
+    """Return the version of the dockerd that is installed; empty if it does not say one."""
+    found = re.search(r"version ([^\s,]+)", output(["dockerd", "--version"], timeout=30))
+    return found[1] if found else ""
+
+
+def replaced(unit, state, said):
+    """Whether the program of the running engine, or of its containerd, was replaced since it started: its package was upgraded.
+
+    An ordinary user may not see which file a process runs; for one, the version of the installed dockerd decides. `said`: the engine's /info.
+    """
+    if not dedicated(unit):  # a VM's own service, which its package restarts
+        return False
+    for pid in (state.get("MainPID"), unit_state(CONTAINERD_UNIT).get("MainPID")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe").endswith(" (deleted)"):
+                return True
+        except PermissionError:
+            there = program_version()
+            return bool(there and said) and there != said.get("ServerVersion")
+        except OSError:  # it does not run
+            continue
+    return False
+
+
 def lacks(info, runtimes):
     have = (info or {}).get("Runtimes", {})
     return [name for name, wanted in runtimes.items() if have.get(name, {}).get("path") != wanted["path"]]
 
 
-def is_as_wanted(params, revision):
-    """Whether the engine runs as its files say, from these very files, and knows the runtimes."""
+def as_wanted(params, revision):
+    """Return the /info of an engine that runs as its files say, from these very files, and knows the runtimes; None of any other."""
     state = unit_state(params["unit"])
     if state.get("ActiveState") != "active" or state.get("UnitFileState") not in ENABLED or outdated(state, revision):
-        return False
+        return None
     try:
         said = info(params["socket"])
     except (Unknown, PermissionError):
-        return False
-    if not said or lacks(said, params["runtimes"]) or unused(params["data_root"]):
-        return False
+        return None
+    if not said or lacks(said, params["runtimes"]) or unused(params["data_root"]) or replaced(params["unit"], state, said):
+        return None
     if socket_wrong(params["socket"], params["group"]):
-        return False
-    return not params["check"] or not (adrift(params["unit"], state) or network_problem(params["check"]))
+        return None
+    whole = not params["check"] or not (adrift(params["unit"], state) or network_problem(params["check"]))
+    return said if whole else None
 
 
 def network_problem(check):
