@@ -43,6 +43,13 @@ OUTCOMES = (
 )
 # What a module's `failure` says, and the outcome it makes.
 FAILURES = {"unsupported": "unsupported", "precondition": "precondition", "gate": "gate"}
+# Whose `version` is of what. An engine that needs nothing is seen by the module of its files alone.
+VERSIONS = {
+    "docker_engine_files": "docker",
+    "docker_engine_service": "docker",
+    "sysbox_info": "sysbox",
+    "sysbox_package": "sysbox",
+}
 COLUMNS = ("host", "outcome", "platform", "distribution", "docker", "sysbox", "stage", "message", "hint")
 
 
@@ -166,7 +173,7 @@ class CallbackModule(CallbackBase):
             host.platform = str(about.get("platform", ""))
             host.distribution = f"{about.get('distribution', '')} {about.get('version', '')}".strip()
         module = result.task.action.rpartition(".")[2]  # from the collection it has its full name
-        name = {"docker_engine_service": "docker", "sysbox_package": "sysbox"}.get(module)
+        name = VERSIONS.get(module)
         if name and found.get("version"):
             host.versions[name] = str(found["version"])
         if not self.checking:

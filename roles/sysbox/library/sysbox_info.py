@@ -62,6 +62,7 @@ gate: {type: dict, returned: with C(gate) on WSL2, description: "the verdict (pa
 verdict: {type: str, returned: with C(gate) on WSL2, description: "compatible, conflict or inconclusive", sample: compatible}
 detail: {type: str, returned: with C(gate) on WSL2, description: how that was found, sample: "a seccomp listener was accepted in a child of PID 1"}
 needed: {type: bool, returned: with C(plan), description: whether M(sysbox_package) would change anything, sample: false}
+version: {type: str, returned: with C(plan), description: the version that is installed, sample: 0.7.1}
 apparmor: {type: bool, returned: with C(plan), description: whether the host has an AppArmor profile for fusermount3, sample: false}
 runtime: {type: bool, returned: with C(plan), description: whether I(daemon_json) has the runtime already, sample: true}
 """

@@ -76,7 +76,12 @@ def plan(params, warn):
     needed = state.unsettled or bool(state.actions(params) or stopped() or scratch_folders())
     if not needed:  # the module that does it would say so
         state.tell(warn)
-    return {"needed": needed, "runtime": is_right(params["daemon_json"], params["runtime"]), "apparmor": os.path.exists(profile.PROFILE)}
+    return {
+        "needed": needed,
+        "runtime": is_right(params["daemon_json"], params["runtime"]),
+        "apparmor": os.path.exists(profile.PROFILE),
+        "version": state.current or "",
+    }
 
 
 def plan_removal(params):

@@ -71,7 +71,8 @@ def test_each_outcome(run: Run, tmp_path: Path) -> None:
     run.task("failed", "gated", failure="gate", msg="╔══╗\n║ box ║\nFound: mirrored", hint="set nat")
     run.task("failed", "broken", failure="failed", msg="first", hint="type this")
     run.task("failed", "broken", failure="failed", msg="second")
-    run.task("ok", "good", "docker_engine_service", version="29.1.3", actions=[])
+    run.task("ok", "good", "docker_engine_files", version="29.1.3", actions=[])
+    run.task("ok", "good", "docker_engine_service", version="", actions=[])
     run.task(
         "ok", "new", "sysbox_package", version="0.7.1", changed=True, actions=[{"verb": "install", "what": "Sysbox"}]
     )
