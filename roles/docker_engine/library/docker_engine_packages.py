@@ -7,6 +7,7 @@ import os
 import time
 
 from ansible.module_utils import containai_docker_repository as repository
+from ansible.module_utils import containai_docker_upgrade as docker_upgrade
 from ansible.module_utils import containai_programs
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.containai import apt, apt_plan
@@ -24,7 +25,9 @@ DOCUMENTATION = r"""
 module: docker_engine_packages
 short_description: Make sure that dockerd, containerd, a docker CLI and the network tools are installed
 description:
-  - Packages that are there stay at their version, and their services as they are.
+  - Packages that are there stay at their version, and their services as they are; with I(upgrade), those that carry dockerd, containerd and the docker CLI
+    get the candidate version of their own apt source. That is refused, before anything changes, where a package is held, where C(docker.service),
+    C(docker.socket) or C(containerd.service) is in use (its package would restart it), and while containers run in the engine at I(socket).
   - apt is asked first, in check mode too, what it would remove or downgrade; anything that is not in I(allow_removal) is refused.
   - A C(docker.service), C(docker.socket) or C(containerd.service) that was not there before is neither started nor enabled.
   - C(/usr/bin/docker) stays what it is where no package owns it (Docker Desktop's WSL integration makes it a symbolic link); the package's program
@@ -39,6 +42,10 @@ options:
   apt_key_fingerprint: {type: str, description: 40 hexadecimal digits.}
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   allow_removal: {type: list, elements: str, default: [], description: Packages that apt may remove or downgrade where they conflict with the new ones.}
+  upgrade: {type: bool, default: false, description: Bring the packages of a Docker that is installed to the version that apt offers.}
+  unit: {type: str, default: containai-docker.service, description: "With I(upgrade), the engine's unit."}
+  socket: {type: path, default: /var/run/docker-containai.sock, description: "With I(upgrade), the engine's API socket."}
+  restart_containers: {type: bool, default: false, description: "Upgrade although containers run in the engine, which has to restart for it."}
   proxy: {type: str, default: '', description: "Proxies for what is fetched: JSON text of {C(https_proxy): address, ...}."}
   progress: {type: str, default: '', description: File in which apt's progress is told.}
 attributes:
@@ -53,6 +60,7 @@ EXAMPLES = r"""
 RETURN = r"""
 dockerd_path: {type: str, returned: always, description: "dockerd, or where it will be", sample: /usr/bin/dockerd}
 containerd_path: {type: str, returned: always, description: "containerd, or where it will be", sample: /usr/bin/containerd}
+upgraded: {type: bool, returned: always, description: "whether packages were upgraded, or in check mode would be, so that the engine has to restart", sample: false}
 actions: {type: list, elements: dict, returned: changed, description: what was done, sample: [{verb: install, what: docker.io}]}
 """
 
@@ -198,10 +206,15 @@ def update(params):
         time.sleep(1)
 
 
+def change_packages(command, packages, params, going):
+    """Let apt at work, which removes nothing unless something is allowed to go, and keeps the files in /etc that somebody edited."""
+    keep = [] if going else ["--no-remove"]
+    return apt_get(params, *command, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
+
+
 def apt_install(packages, record, params, updated, going):
     """Install the packages; remove none but those that are allowed to go."""
-    keep = [] if going else ["--no-remove"]
-    result = apt_get(params, *INSTALL, "--yes", *keep, "-o", "Dpkg::Options::=--force-confold", *packages)
+    result = change_packages(INSTALL, packages, params, going)
     if result.returncode != 0:
         if not going:
             refuse_begun(packages, record, params)
@@ -222,10 +235,44 @@ def refuse_begun(packages, record, params):
         raise
 
 
+def planned_upgrade(module):
+    """Return what is to be upgraded, and what apt said of its lists. Whatever refuses it does so by the lists that are there, and again by new ones."""
+    upgrade, updated = docker_upgrade.Upgrade(), None
+    docker_upgrade.refuse_foreign()
+    docker_upgrade.guard(upgrade, module)
+    if module.check_mode:
+        module.warn(f"What Docker would be upgraded to is what apt's lists of {docker_upgrade.age()} say; the run itself reads new ones first.")
+        return upgrade, updated
+    updated = update(module.params)
+    if updated.returncode != 0 or "Failed to fetch" in updated.stderr:
+        module.warn(f"apt could not read all of its lists anew, so there may be a newer Docker than it knows of: {tail(updated, 2)}")
+    upgrade = docker_upgrade.Upgrade()
+    docker_upgrade.guard(upgrade, module)
+    if upgrade.sourceless:
+        names = " ".join(upgrade.sourceless)
+        module.warn(f"No apt source of this host has {names}, so there is nothing to upgrade to; `apt-cache policy {names}` shows what apt knows.")
+    return upgrade, updated
+
+
+def apply_upgrade(upgrade, updated, record, params):
+    """Upgrade, with the services of the packages masked, which are not in use: they neither start nor restart."""
+    with masked(SERVICES if params["dedicated"] else [], lambda: run(["systemctl", "daemon-reload"])):
+        going = upgrade.going(params["allow_removal"])
+        # After a killed run: one that was there before is whoever's who has enabled it since.
+        prepare(record, [name for name in SERVICES if params["dedicated"] and not unit_known(name)], going)
+        result = change_packages(docker_upgrade.COMMAND, upgrade.steps, params, going)
+        if result.returncode != 0:
+            detail = "\n".join(tail(said) for said in (updated, result) if said.returncode != 0)
+            held = apt.holder()
+            raise Failure(f"apt could not upgrade {upgrade.text}{held}:\n{detail}", apt.hint(held, detail))
+    record.settle("docker")
+
+
 def converge(module):
     params = module.params
     record = Record()
     unfinished = record.unsettled("docker")
+    upgrade, updated = planned_upgrade(module) if params["upgrade"] and which("dockerd") else (None, None)
     packages = missing_packages(params, will_be_available(module))
     if packages:
         refuse_losses(packages, params, planned=True)
@@ -252,8 +299,11 @@ def converge(module):
             replace(path, data)
         if packages or unfinished:
             packages = install(packages, record, params)
-    actions += [{"verb": "install", "what": name} for name in packages]
-    return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, **programs(params["source"])}
+        if upgrade and upgrade.steps:
+            apply_upgrade(upgrade, updated, record, params)
+    actions += [{"verb": "install", "what": name} for name in packages] + (upgrade.actions if upgrade else [])
+    upgraded = bool(upgrade and upgrade.steps)
+    return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, "upgraded": upgraded, **programs(params["source"])}
 
 
 def programs(source):
@@ -272,6 +322,10 @@ def main():
             "dedicated": {"type": "bool", "default": True},
             "apt_wait": {"type": "int", "default": 300},
             "allow_removal": {"type": "list", "elements": "str", "default": []},
+            "upgrade": {"type": "bool", "default": False},
+            "unit": {"type": "str", "default": "containai-docker.service"},
+            "socket": {"type": "path", "default": "/var/run/docker-containai.sock"},
+            "restart_containers": {"type": "bool", "default": False},
             "apt_url": {"type": "str"},
             "apt_key_url": {"type": "str", "no_log": False},
             "apt_key_fingerprint": {"type": "str", "no_log": False},

@@ -18,16 +18,19 @@ UNKNOWN = "the engine at /var/run/docker.sock did not answer in time, so its con
 
 
 class Comparison:
-    """Two snapshots. `faults` are what the run could have caused, `notes` what others did; `removed(package)`: whether another apt removed it."""
+    """Two snapshots. `faults` are what the run could have caused, `notes` what others did; `removed(package)`: whether another apt removed it.
 
-    def __init__(self, before, after, removed=None):
+    `upgraded(package)`: whether this run upgraded it, as it was asked to.
+    """
+
+    def __init__(self, before, after, removed=None, upgraded=None):
         self.before, self.after = before, after
         self.faults, self.notes = [], []
         self._things()
         seen = len(self.faults)
         self._engine()
         self._containers(touched=len(self.faults) > seen)
-        self._packages(removed)
+        self._packages(removed, upgraded)
         self._links()
         self._rules()
         self._zones()
@@ -86,13 +89,13 @@ class Comparison:
                 if was[what] and not now[what]:
                     self.faults.append(f"{name} still runs, but its port {port} is closed: {lost} any more")
 
-    def _packages(self, removed):
+    def _packages(self, removed, upgraded):
         old, new = self.before["packages"], self.after["packages"]
         for name, version in old.items() if new else ():
             if name not in new:
                 there = f"the package {name} {version} was removed"
                 (self.notes if removed and removed(name) else self.faults).append(there)
-            elif new[name] != version:
+            elif new[name] != version and not (upgraded and upgraded(name)):
                 self.notes.append(f"the package {name} is now {new[name]}, before it was {version}")
 
     def _links(self):

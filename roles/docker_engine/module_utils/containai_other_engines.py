@@ -15,7 +15,7 @@ from ansible.module_utils.containai_comparison import Comparison
 from ansible.module_utils.containai_firewall import rules, zones
 from ansible.module_utils.containai_links import links, own_addresses, routes
 from ansible.module_utils.containai_other_engine import OtherEngine
-from ansible.module_utils.containai_package_list import packages, removed_by_others
+from ansible.module_utils.containai_package_list import packages, removed_by_others, upgraded_by_cai
 
 SOCKET = "/var/run/docker.sock"
 FORWARDING = "/run/containai-forwarding"  # there while setup has turned forwarding on, and closed FORWARD with it
@@ -127,8 +127,9 @@ def compared(before, again, state_dir):
     """Compare until nothing is found, or what is found has lasted: a container that ends takes its ports and rules away one by one."""
     gone = brought(state_dir)
     before = {**before, "packages": {name: version for name, version in before["packages"].items() if name not in gone}}
+    since = before["taken"]
     for attempt in range(ATTEMPTS):
-        found = Comparison(before, again(), lambda name: removed_by_others(name, before["taken"]))
+        found = Comparison(before, again(), lambda name: removed_by_others(name, since), lambda name: upgraded_by_cai(name, since))
         if not found.faults or attempt == ATTEMPTS - 1:
             break
         time.sleep(PAUSE)

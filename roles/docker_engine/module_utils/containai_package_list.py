@@ -1,4 +1,4 @@
-"""The host's packages without those that setup brought, and who removed one."""
+"""The host's packages without those that setup brought, and who removed or upgraded one."""
 
 from __future__ import annotations
 
@@ -22,15 +22,29 @@ def packages(brought):
 
 def removed_by_others(name, since, history=HISTORY):
     """Whether apt's log says that another apt command took the package away since that time (seconds)."""
+    for entry in _entries(since, history):
+        if _tells(entry, "Remove|Purge|Downgrade", name):
+            return OURS not in entry
+    return False
+
+
+def upgraded_by_cai(name, since, history=HISTORY):
+    """Whether apt's log says that an apt-get of cai upgraded the package since that time (seconds), as `docker_engine_upgrade` asks for."""
+    return any(OURS in entry and _tells(entry, "Upgrade", name) for entry in _entries(since, history))
+
+
+def _entries(since, history):
+    """Yield what apt did since then, the latest first."""
     with contextlib.suppress(OSError), open(history, encoding="utf-8", errors="replace") as handle:
         for entry in reversed(handle.read().split("\n\n")):
             began = re.search(r"^Start-Date: (\S+) +(\S+)$", entry, re.MULTILINE)
             if began and _seconds(*began.groups()) < since - 1:
-                return False
-            gone = re.search(rf"^(?:Remove|Purge|Downgrade): .*?(?<![\w.+-]){re.escape(name)}:", entry, re.MULTILINE)
-            if gone:
-                return OURS not in entry
-    return False
+                return
+            yield entry
+
+
+def _tells(entry, verbs, name):
+    return re.search(rf"^(?:{verbs}): .*?(?<![\w.+-]){re.escape(name)}:", entry, re.MULTILINE)
 
 
 def _seconds(day, clock):

@@ -24,8 +24,11 @@ def simulated(run, words):
 def losses(run, words):
     """Return what the command would remove or downgrade; None if apt cannot plan it (as with packages that its lists do not know yet)."""
     planned = simulated(run, words)
-    if planned is None:
-        return None
+    return None if planned is None else lost_in(run, planned)
+
+
+def lost_in(run, planned):
+    """Return what a plan, as `simulated` returns it, removes or downgrades."""
     lost = [Loss(name, f"remove {name} {old or ''}".strip()) for verb, name, old, _ in planned if verb in ("Remv", "Purg")]
     for verb, name, old, new in planned:
         if verb == "Inst" and old and new and run(["dpkg", "--compare-versions", new, "lt", old]).returncode == 0:

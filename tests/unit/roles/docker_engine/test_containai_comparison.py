@@ -229,6 +229,14 @@ def test_a_package_that_another_apt_removed_is_a_note(before: dict[str, Any]) ->
     assert found.notes == ["the package runc 1.1 was removed"]
 
 
+def test_what_this_run_upgraded_is_no_change_by_others() -> None:
+    before = World(random.Random(0)).snapshot()
+    after = {**before, "packages": {**before["packages"], "runc": "1.2", "fuse3": "3.18"}}
+    found = Comparison(before, after, upgraded=lambda name: name == "runc")
+    assert found.faults == []
+    assert found.notes == ["the package fuse3 is now 3.18, before it was 3.17"]
+
+
 @pytest.mark.parametrize("part", ["rules", "zones", "packages"])
 def test_what_could_not_be_seen_is_not_gone(before: dict[str, Any], part: str) -> None:
     assert Comparison(before, {**before, part: {}}).faults == []

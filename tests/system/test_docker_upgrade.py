@@ -1,0 +1,92 @@
+"""Docker is upgraded when that is asked for, and never under running containers or another Docker: Ubuntu's older docker.io, then its newest."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.box import IMAGE, Box
+
+UPGRADE = ("-e", "docker_engine_upgrade=true")
+RESTART = ("-e", "docker_engine_restart_containers=true")
+PREFERENCES = "/etc/apt/preferences.d/older"
+
+
+@pytest.fixture
+def box(hosts) -> Box:
+    """A host that was set up while the docker.io of the release itself was the one to install; by now there is a newer one."""
+    made: Box = hosts("docker-upgrade", dress="linux", setup="plain")
+    older = made.sh("apt-cache madison docker.io | awk '{print $3}' | sort -V | head -n 1")
+    made.write(PREFERENCES, f"Package: docker.io\nPin: version {older}\nPin-Priority: 1001\n")
+    made.setup()
+    made.sh(f"rm {PREFERENCES}")
+    assert older.startswith(running(made)), "the older Docker is not the one that runs"
+    made.docker("load -q -i /opt/images/user-image.tar").expect(0)
+    return made
+
+
+def running(box: Box) -> str:
+    """The version of the Docker that answers."""
+    return box.docker("version --format '{{.Server.Version}}'").expect(0).out.strip()
+
+
+def packages(box: Box) -> str:
+    return box.sh("dpkg-query -W -f '${Package} ${Version}\\n' docker.io containerd runc")
+
+
+def processes(box: Box) -> str:
+    """Of both engines: who runs, and since when."""
+    units = "docker containerd containai-docker containai-containerd"
+    return box.sh(f"systemctl show -p Id,MainPID,ActiveState,InvocationID,UnitFileState {units}")
+
+
+def candidate(box: Box) -> str:
+    return box.sh("apt-cache policy docker.io | awk '/Candidate:/ {print $2}'")
+
+
+@pytest.mark.slow
+def test_an_upgrade_is_asked_for_and_ends_nothing_of_others(box: Box) -> None:
+    old, new = packages(box), candidate(box)
+    assert new not in old
+
+    before = processes(box)
+    box.converged()
+    assert (packages(box), processes(box)) == (old, before), "upgraded, and nobody had asked for it"
+
+    files = box.snapshot()
+    plan = box.cai("setup", "--dry-run", *UPGRADE)
+    print(plan.text)
+    plan.expect(0, f"docker.io {new} (upgrade of ", "would restart  containai-docker.service")
+    assert box.snapshot() == files, "a dry run changed something"
+
+    box.sh("systemctl enable --now docker; docker load -q -i /opt/images/user-image.tar")
+    box.sh(f"docker run -d --name theirs --network none {IMAGE} sleep 10000")
+    theirs, before = box.sh("docker inspect -f '{{.State.Pid}} {{.State.StartedAt}}' theirs"), processes(box)
+    for more in (("--dry-run",), (), RESTART):
+        refused = box.cai("setup", *UPGRADE, *more)
+        print(refused.text)
+        refused.expect(3, "docker.service", "sudo apt-get install --only-upgrade docker.io", "Nothing was changed")
+        assert (packages(box), processes(box)) == (old, before), "the other Docker, or ours, was changed"
+    assert box.sh("docker inspect -f '{{.State.Pid}} {{.State.StartedAt}}' theirs") == theirs
+    box.sh("docker rm -f theirs; systemctl disable --now docker.service docker.socket containerd.service")
+
+    box.start_sysbox_container("work")
+    box.docker(f"run -d --name back --restart always --network none {IMAGE} sleep 10000").expect(0)
+    before = processes(box)
+    refused = box.cai("setup", *UPGRADE)
+    print(refused.text)
+    refused.expect(3, "work", "back", "docker_engine_restart_containers=true")
+    assert (packages(box), processes(box)) == (old, before), "refused, and changed all the same"
+
+    done = box.setup(*UPGRADE, *RESTART)
+    print(done.text)
+    assert f"docker.io {new} (upgrade of " in done.text
+    assert "Changed by others meanwhile: the package" not in done.text
+    assert new in packages(box)
+    assert new.startswith(running(box))
+    assert box.isolated()
+    assert "back" in box.docker("ps --format '{{.Names}}'").expect(0).out
+    assert not box.ok("systemctl is-active -q docker.service || systemctl is-active -q containerd.service")
+    assert not box.ok("systemctl is-enabled -q docker.service || systemctl is-enabled -q docker.socket")
+    before = processes(box)
+    assert box.cai("setup", "--json", *UPGRADE).expect(0).document["changed"] == 0
+    assert processes(box) == before, "nothing was to be upgraded, and the engine was restarted"
