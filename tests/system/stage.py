@@ -145,10 +145,21 @@ def _older_sysbox(box: Box) -> None:
     box.setup(*older)
 
 
+def _older_docker(box: Box) -> None:
+    """Set up while the docker.io of the release itself was the one to install; by now the distribution has a newer one."""
+    older = box.sh("apt-cache madison docker.io | awk '{print $3}' | sort -V | head -n 1")
+    preferences = "/etc/apt/preferences.d/older"
+    box.write(preferences, f"Package: docker.io\nPin: version {older}\nPin-Priority: 1001\n")
+    _converge(box)
+    box.sh(f"rm {preferences}")
+    assert older.startswith(box.docker("version --format '{{.Server.Version}}'").expect(0).out.strip())
+
+
 # What a host went through before a test gets it, and the state that this began in. Each has the test image in our engine.
 STATES: dict[str, tuple[str, Callable[[Box], None]]] = {
     "converged": ("bare", _converge),
     "older-sysbox": ("converged", _older_sysbox),
+    "older-docker": ("bare", _older_docker),
 }
 
 

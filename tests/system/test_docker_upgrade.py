@@ -6,21 +6,16 @@ import pytest
 
 from tests.system.box import IMAGE, Box
 
+pytestmark = pytest.mark.slow  # a real upgrade, after which the engine starts with another dockerd
 UPGRADE = ("-e", "docker_engine_upgrade=true")
 RESTART = ("-e", "docker_engine_restart_containers=true")
-PREFERENCES = "/etc/apt/preferences.d/older"
 
 
 @pytest.fixture
 def box(hosts) -> Box:
-    """A host that was set up while the docker.io of the release itself was the one to install; by now there is a newer one."""
-    made: Box = hosts("docker-upgrade", dress="linux", setup="plain")
-    older = made.sh("apt-cache madison docker.io | awk '{print $3}' | sort -V | head -n 1")
-    made.write(PREFERENCES, f"Package: docker.io\nPin: version {older}\nPin-Priority: 1001\n")
-    made.setup()
-    made.sh(f"rm {PREFERENCES}")
-    assert older.startswith(running(made)), "the older Docker is not the one that runs"
-    made.docker("load -q -i /opt/images/user-image.tar").expect(0)
+    """A host whose Docker is older than what its distribution has by now."""
+    made: Box = hosts("docker-upgrade", dress="linux", setup="plain", state="older-docker")
+    assert not candidate(made).startswith(running(made)), "there is nothing newer to upgrade to"
     return made
 
 
@@ -43,7 +38,6 @@ def candidate(box: Box) -> str:
     return box.sh("apt-cache policy docker.io | awk '/Candidate:/ {print $2}'")
 
 
-@pytest.mark.slow
 def test_an_upgrade_is_asked_for_and_ends_nothing_of_others(box: Box) -> None:
     old, new = packages(box), candidate(box)
     assert new not in old
@@ -61,7 +55,7 @@ def test_an_upgrade_is_asked_for_and_ends_nothing_of_others(box: Box) -> None:
     box.sh("systemctl enable --now docker; docker load -q -i /opt/images/user-image.tar")
     box.sh(f"docker run -d --name theirs --network none {IMAGE} sleep 10000")
     theirs, before = box.sh("docker inspect -f '{{.State.Pid}} {{.State.StartedAt}}' theirs"), processes(box)
-    for more in (("--dry-run",), (), RESTART):
+    for more in (("--dry-run",), RESTART):
         refused = box.cai("setup", *UPGRADE, *more)
         print(refused.text)
         refused.expect(3, "docker.service", "sudo apt-get install --only-upgrade docker.io", "Nothing was changed")
@@ -90,3 +84,28 @@ def test_an_upgrade_is_asked_for_and_ends_nothing_of_others(box: Box) -> None:
     before = processes(box)
     assert box.cai("setup", "--json", *UPGRADE).expect(0).document["changed"] == 0
     assert processes(box) == before, "nothing was to be upgraded, and the engine was restarted"
+
+
+def test_what_somebody_else_upgrades_under_the_engine_is_named_and_mended(box: Box) -> None:
+    old, new = running(box), candidate(box)
+    box.start_sysbox_container("work")
+    before = processes(box)
+    box.sh("DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --only-upgrade docker.io")
+    assert running(box) == old
+
+    found = box.health()["engine"]
+    print(found)
+    assert found["status"] == "warn"
+    assert f"Docker {old} answers" in found["found"]
+    assert "docker_engine_restart_containers=true" in found["hint"]
+    done = box.setup()
+    print(done.text)
+    assert "warning  Docker was upgraded while the engine ran." in done.text
+    assert processes(box) == before, "containers were ended, or the engine restarted, unasked"
+
+    box.docker("rm -f work").expect(0)
+    assert "`cai setup`" in box.health()["engine"]["hint"]
+    box.setup()
+    assert new.startswith(running(box))
+    assert box.health()["engine"]["status"] == "pass"
+    box.converged()

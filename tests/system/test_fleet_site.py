@@ -108,6 +108,35 @@ def test_a_rolling_upgrade_leaves_out_a_host_whose_containers_run(fleet: Fleet) 
 
 
 @pytest.mark.slow
+def test_a_rolling_upgrade_of_docker_leaves_out_a_host_whose_containers_run(fleet: Fleet) -> None:
+    for name in ("idle", "busy"):
+        fleet.add(name, "noble", dress="linux", setup="plain", state="older-docker")
+    busy = fleet.boxes["busy"]
+    busy.start_sysbox_container("work")
+    new = busy.sh("apt-cache policy docker.io | awk '/Candidate:/ {print $2}'")
+    before = busy.docker("inspect -f '{{.State.StartedAt}}' work").out
+    rolling = ("--limit", "idle,busy", "-e", "cai_serial=1", "-e", "docker_engine_upgrade=true")
+
+    _, text, report = fleet.play("site.yml", "--check", *rolling)
+    assert outcomes(report) == {"idle": "would_change", "busy": "precondition"}, text
+    assert any(f"docker.io {new} (upgrade of " in action for action in report["idle"]["actions"]), text
+    _, text, report = fleet.play("site.yml", *rolling)
+    print(text)
+    assert outcomes(report) == {"idle": "changed", "busy": "precondition"}, text
+    (failure,) = report["busy"]["failures"]
+    assert "work" in failure["message"]
+    assert "docker_engine_restart_containers=true" in failure["hint"]
+    assert new.startswith(report["idle"]["versions"]["docker"])
+    assert busy.docker("inspect -f '{{.State.StartedAt}}' work").out == before
+
+    _, text, report = fleet.play("site.yml", *rolling, "-e", "docker_engine_restart_containers=true")
+    print(text)
+    assert outcomes(report) == {"idle": "ready", "busy": "changed"}, text
+    assert {one["versions"]["docker"] for one in report.values()} == {new.partition("-")[0]}
+    assert {one["versions"]["sysbox"] for one in report.values()} == {"0.7.1"}
+
+
+@pytest.mark.slow
 def test_a_target_whose_python_is_older_than_the_commands(fleet: Fleet) -> None:
     """Ubuntu 22.04: the oldest that is supported, set up from a controller."""
     box = fleet.add("jammy", "jammy", dress="linux")

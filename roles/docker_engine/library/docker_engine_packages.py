@@ -18,6 +18,7 @@ from ansible.module_utils.containai.process import which
 from ansible.module_utils.containai.progress import followed
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record, read, replace
+from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai_masks import masked
 from ansible.module_utils.containai_programs import cli_works, tools
 
@@ -245,7 +246,7 @@ def planned_upgrade(module):
         return upgrade, updated
     updated = update(module.params)
     if updated.returncode != 0 or "Failed to fetch" in updated.stderr:
-        module.warn(f"apt could not read all of its lists anew, so there may be a newer Docker than it knows of: {tail(updated, 2)}")
+        module.warn(f"apt could not read all of its lists anew, so there may be a newer Docker than it knows of: {mask(tail(updated, 2))}")
     upgrade = docker_upgrade.Upgrade()
     docker_upgrade.guard(upgrade, module)
     if upgrade.sourceless:
@@ -258,7 +259,7 @@ def apply_upgrade(upgrade, updated, record, params):
     """Upgrade, with the services of the packages masked, which are not in use: they neither start nor restart."""
     with masked(SERVICES if params["dedicated"] else [], lambda: run(["systemctl", "daemon-reload"])):
         going = upgrade.going(params["allow_removal"])
-        # After a killed run: one that was there before is whoever's who has enabled it since.
+        # The run after a killed one puts new units to rest, and none that was there: somebody may have enabled it since.
         prepare(record, [name for name in SERVICES if params["dedicated"] and not unit_known(name)], going)
         result = change_packages(docker_upgrade.COMMAND, upgrade.steps, params, going)
         if result.returncode != 0:

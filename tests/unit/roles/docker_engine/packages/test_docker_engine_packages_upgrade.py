@@ -67,7 +67,7 @@ while read -r name; do echo "ii $name"; done <{folder}/packages""",
             "apt-get",
             f"""case " $* " in
 *" --simulate "*) cat {folder}/simulated-docker.io; exit;;
-*" update "*) : >{folder}/updated; [ ! -e {folder}/newer ] || mv {folder}/newer {folder}/policy; [ ! -e {folder}/offline ]; exit;;
+*" update "*) : >{folder}/updated; [ ! -e {folder}/newer ] || mv {folder}/newer {folder}/policy; [ ! -e {folder}/offline ] || {{ echo "W: Failed to fetch http://me:geheim@mirror/" >&2; exit 0; }}; exit;;
 *" --only-upgrade "*) ls {folder}/masks >{folder}/masked; [ ! -e {folder}/broken ] || {{ echo "E: broken" >&2; exit 100; }}
   sed 's/{OLD}/{NEW}/; s/\\t1.2/\\t1.3/' {folder}/carriers >{folder}/now; mv {folder}/now {folder}/carriers;;
 esac""",
@@ -270,6 +270,7 @@ def test_a_package_without_a_source_and_lists_that_cannot_be_read_are_told(
     assert not answer["changed"]
     assert "No apt source of this host has docker.io" in answer.warned
     assert "could not read all of its lists" in answer.warned
+    assert "http://***@mirror/" in answer.warned, "a password is in a log"
 
 
 def test_apts_word_is_passed_on_and_the_next_run_takes_it_up(upgrade, docker: Docker, tmp_path: Path, recorded) -> None:
