@@ -21,7 +21,8 @@ def box(hosts) -> Box:
 
 def running(box: Box) -> str:
     """The version of the Docker that answers."""
-    return box.docker("version --format '{{.Server.Version}}'").expect(0).out.strip()
+    # Not with `docker version`: that of Docker 29 does not come down to the API of an older engine.
+    return box.docker("info --format '{{.ServerVersion}}'").expect(0).out.strip()
 
 
 def packages(box: Box) -> str:

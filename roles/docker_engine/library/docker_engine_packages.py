@@ -44,6 +44,8 @@ options:
   apt_wait: {type: int, default: 300, description: Seconds to wait for another process that holds apt's lock.}
   allow_removal: {type: list, elements: str, default: [], description: Packages that apt may remove or downgrade where they conflict with the new ones.}
   upgrade: {type: bool, default: false, description: Bring the packages of a Docker that is installed to the version that apt offers.}
+  preflight: {type: bool, default: false, description: "With I(upgrade), read apt's lists, refuse what the run would refuse, say whether it is needed, and do nothing else."}
+  checked: {type: bool, default: false, description: "With I(upgrade), the preflight of this run has read apt's lists, and given its warnings."}
   unit: {type: str, default: containai-docker.service, description: "With I(upgrade), the engine's unit."}
   socket: {type: path, default: /var/run/docker-containai.sock, description: "With I(upgrade), the engine's API socket."}
   restart_containers: {type: bool, default: false, description: "Upgrade although containers run in the engine, which has to restart for it."}
@@ -61,6 +63,7 @@ EXAMPLES = r"""
 RETURN = r"""
 dockerd_path: {type: str, returned: always, description: "dockerd, or where it will be", sample: /usr/bin/dockerd}
 containerd_path: {type: str, returned: always, description: "containerd, or where it will be", sample: /usr/bin/containerd}
+needed: {type: bool, returned: with I(preflight), description: whether there is something to upgrade, sample: true}
 upgraded: {type: bool, returned: always, description: "whether packages were upgraded, or in check mode would be, so that the engine has to restart", sample: false}
 actions: {type: list, elements: dict, returned: changed, description: what was done, sample: [{verb: install, what: docker.io}]}
 """
@@ -237,13 +240,15 @@ def refuse_begun(packages, record, params):
 
 
 def planned_upgrade(module):
-    """Return what is to be upgraded, and what apt said of its lists. Whatever refuses it does so by the lists that are there, and again by new ones."""
-    upgrade, updated = docker_upgrade.Upgrade(), None
+    """Return what is to be upgraded. Whatever refuses it does so by the lists that are there, and again by new ones."""
     docker_upgrade.refuse_foreign()
+    upgrade = docker_upgrade.Upgrade()
     docker_upgrade.guard(upgrade, module)
+    if module.params["checked"]:
+        return upgrade
     if module.check_mode:
         module.warn(f"What Docker would be upgraded to is what apt's lists of {docker_upgrade.age()} say; the run itself reads new ones first.")
-        return upgrade, updated
+        return upgrade
     updated = update(module.params)
     if updated.returncode != 0 or "Failed to fetch" in updated.stderr:
         module.warn(f"apt could not read all of its lists anew, so there may be a newer Docker than it knows of: {mask(tail(updated, 2))}")
@@ -252,10 +257,10 @@ def planned_upgrade(module):
     if upgrade.sourceless:
         names = " ".join(upgrade.sourceless)
         module.warn(f"No apt source of this host has {names}, so there is nothing to upgrade to; `apt-cache policy {names}` shows what apt knows.")
-    return upgrade, updated
+    return upgrade
 
 
-def apply_upgrade(upgrade, updated, record, params):
+def apply_upgrade(upgrade, record, params):
     """Upgrade, with the services of the packages masked, which are not in use: they neither start nor restart."""
     with masked(SERVICES if params["dedicated"] else [], lambda: run(["systemctl", "daemon-reload"])):
         going = upgrade.going(params["allow_removal"])
@@ -263,8 +268,7 @@ def apply_upgrade(upgrade, updated, record, params):
         prepare(record, [name for name in SERVICES if params["dedicated"] and not unit_known(name)], going)
         result = change_packages(docker_upgrade.COMMAND, upgrade.steps, params, going)
         if result.returncode != 0:
-            detail = "\n".join(tail(said) for said in (updated, result) if said.returncode != 0)
-            held = apt.holder()
+            detail, held = tail(result), apt.holder()
             raise Failure(f"apt could not upgrade {upgrade.text}{held}:\n{detail}", apt.hint(held, detail))
     record.settle("docker")
 
@@ -273,7 +277,10 @@ def converge(module):
     params = module.params
     record = Record()
     unfinished = record.unsettled("docker")
-    upgrade, updated = planned_upgrade(module) if params["upgrade"] and which("dockerd") else (None, None)
+    upgrade = planned_upgrade(module) if params["upgrade"] and which("dockerd") else None
+    upgraded = bool(upgrade and upgrade.steps)
+    if params["preflight"]:
+        return {"changed": False, "actions": [], "needed": upgraded, "upgraded": False, **programs(params["source"])}
     packages = missing_packages(params, will_be_available(module))
     if packages:
         refuse_losses(packages, params, planned=True)
@@ -300,10 +307,9 @@ def converge(module):
             replace(path, data)
         if packages or unfinished:
             packages = install(packages, record, params)
-        if upgrade and upgrade.steps:
-            apply_upgrade(upgrade, updated, record, params)
+        if upgraded:
+            apply_upgrade(upgrade, record, params)
     actions += [{"verb": "install", "what": name} for name in packages] + (upgrade.actions if upgrade else [])
-    upgraded = bool(upgrade and upgrade.steps)
     return {"changed": bool(actions) or unfinished, "actions": actions, "diff": diff, "upgraded": upgraded, **programs(params["source"])}
 
 
@@ -324,6 +330,8 @@ def main():
             "apt_wait": {"type": "int", "default": 300},
             "allow_removal": {"type": "list", "elements": "str", "default": []},
             "upgrade": {"type": "bool", "default": False},
+            "preflight": {"type": "bool", "default": False},
+            "checked": {"type": "bool", "default": False},
             "unit": {"type": "str", "default": "containai-docker.service"},
             "socket": {"type": "path", "default": "/var/run/docker-containai.sock"},
             "restart_containers": {"type": "bool", "default": False},

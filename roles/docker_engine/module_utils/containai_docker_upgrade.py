@@ -70,7 +70,7 @@ def refuse_foreign():
     if path and not (owned and set(_installed()) & {"docker.io", "docker-ce"}):
         raise Failure(
             f"{path} comes from neither the package docker.io nor docker-ce, so Docker cannot be upgraded here.",
-            f"upgrade it the way it was installed, and {LEAVE}",
+            "upgrade it the way it was installed, and leave it out here: `cai setup -e docker_engine_upgrade=false`",
             "precondition",
         )
 

@@ -143,6 +143,31 @@ def test_what_is_asked_for_is_upgraded_once(
     assert not again["upgraded"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_preflight_says_whether_it_is_needed_and_changes_nothing(
+    upgrade, docker: Docker, engine: Any, state: Path, tmp_path: Path, check: bool
+) -> None:
+    """It stands before the batches of a fleet, so it reads the lists; the run after it does not read them again."""
+    answer = upgrade(check, preflight=True)
+    assert answer["needed"]
+    assert not answer["changed"]
+    assert not answer["upgraded"]
+    assert docker.untouched
+    assert not state.exists()
+    assert (tmp_path / "updated").exists() is not check
+    busy = engine({"/containers/json": AGENT, "/info": {}}).path
+    assert upgrade(check, preflight=True, socket=busy)["failure"] == "precondition"
+
+    (tmp_path / "updated").unlink(missing_ok=True)
+    assert upgrade(check, checked=True, socket=busy)["failure"] == "precondition", "started since the preflight"
+    done = upgrade(check, checked=True)
+    assert done.actions == PLANNED
+    assert done.warned == ""
+    assert not (tmp_path / "updated").exists()
+    if not check:
+        assert not upgrade(preflight=True)["needed"]
+
+
 def test_no_service_of_the_packages_starts(upgrade, docker: Docker, tmp_path: Path) -> None:
     upgrade()
     assert (tmp_path / "masked").read_text().split() == ["containerd.service", "docker.service", "docker.socket"]
