@@ -46,6 +46,13 @@ class Option:
     options: dict[str, Option] = field(default_factory=dict)
 
 
+# For a playbook that uses the role sysbox without docker_engine.
+# Beside it, docker_engine's settings are the only names of these things.
+OF_A_ROLE_ALONE = frozenset(
+    {"sysbox_socket", "sysbox_data_root", "sysbox_engine_unit", "sysbox_allow_removal", "sysbox_proxy"}
+)
+
+
 def schema(roles: Path) -> dict[str, Option]:
     """Read every setting from roles/*/meta/argument_specs.yml."""
     found: dict[str, Option] = {}
@@ -53,7 +60,8 @@ def schema(roles: Path) -> dict[str, Option]:
         specs = (_load(path) or {}).get("argument_specs") or {}
         for entry in specs.values():
             for name, raw in ((entry or {}).get("options") or {}).items():
-                found.setdefault(name, _option(name, raw or {}, path.parts[-3]))
+                if name not in OF_A_ROLE_ALONE:
+                    found.setdefault(name, _option(name, raw or {}, path.parts[-3]))
     return found
 
 

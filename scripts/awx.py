@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from cai.config import OF_A_ROLE_ALONE
+
 ROOT = Path(__file__).resolve().parents[1]
 ROLES = ("docker_engine", "sysbox", "docker_context")  # those that site.yml has
 TYPES = {"str": "text", "path": "text", "int": "integer", "bool": "multiplechoice", "float": "float"}
@@ -56,7 +58,13 @@ def of_role(role: str) -> list[dict[str, Any]]:
     asked = []
     for name, option in found.items():
         kind, default = option.get("type", "str"), option.get("default", "")
-        if kind not in TYPES or option.get("required") or option.get("no_log") or "{{" in str(default):
+        if (
+            name in OF_A_ROLE_ALONE
+            or kind not in TYPES
+            or option.get("required")
+            or option.get("no_log")
+            or "{{" in str(default)
+        ):
             continue
         text = option["description"]
         text = " ".join((text if isinstance(text, str) else " ".join(text)).split())

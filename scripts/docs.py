@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # run as a program, it finds only its own folder
-from scripts import awx  # noqa: E402 - after the line above
+from cai.config import OF_A_ROLE_ALONE  # noqa: E402 - after the line above
+from scripts import awx  # noqa: E402
 from scripts.manual import pages  # noqa: E402
 
 ORDER = ("docker_engine", "sysbox", "docker_context", "lima_vm")
@@ -69,10 +70,11 @@ def meaning(option: dict[str, Any]) -> str:
     return f"{text} One of {choices}." if choices else text
 
 
-def table(role: Path) -> str:
+def table(role: Path, without: frozenset[str] = frozenset()) -> str:
     rows = (
         f"| `{name}` | {option.get('type', 'str')} | {default(option)} | {meaning(option)} |\n"
         for name, option in options(role).items()
+        if name not in without
     )
     return HEAD + "".join(rows)
 
@@ -87,7 +89,7 @@ def page() -> str:
     for role in roles():
         specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
         link = f"../roles/{role.name}/"
-        text = table(role).replace("(defaults/main.yml)", f"({link}defaults/main.yml)")
+        text = table(role, OF_A_ROLE_ALONE).replace("(defaults/main.yml)", f"({link}defaults/main.yml)")
         parts.append(f"\n## {role.name}\n{specs['main']['short_description']}. [More]({link}README.md)\n\n{text}")
     return "".join(parts)
 
