@@ -13,7 +13,9 @@ READY := $(VENV)/.ready
 IN := PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1
 TESTS := $(IN) pytest -q --durations=10
 # Two at a time: most of the time is waiting for a host's apt, dockerd and systemd.
-HOSTS := $(TESTS) tests/system -n 2 --dist loadfile
+# In the order that tests/system/conftest.py gives, which pytest-xdist would change to files with many tests first.
+BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder
+HOSTS := $(TESTS) tests/system $(BY_FILE)
 PARTS := lint types playbooks audit unit mutations wheel images molecule system
 
 help: ## List the targets
@@ -64,7 +66,7 @@ system: $(READY) ## The command on real hosts, in a shuffled order (SEED=n: the 
 
 OTHERS := $(addprefix tests/system/test_,lives_of_others.py packages_of_others.py refusals.py daemon_json.py interruptions.py security.py)
 other-platform: $(READY) ## What keeps the things of others, on the platform that the ordinary run does not use: WSL2 for native Linux and back
-	@OTHER_PLATFORM=1 FULL=1 $(TESTS) $(OTHERS) -n 2 --dist loadfile
+	@OTHER_PLATFORM=1 FULL=1 $(TESTS) $(OTHERS) $(BY_FILE)
 
 every-core: $(READY) ## The main job under every ansible-core that pyproject.toml allows, on hosts whose Python has it (part of `FULL=1 make system`)
 	@FULL=1 $(TESTS) tests/system/test_every_core.py tests/system/test_sudo_rs.py

@@ -71,24 +71,22 @@ def test_a_crash_costs_no_files(box: Box, daemon: str):
     done.expect(0, NAME, "docker cp", "sysbox_restart_containers=true")
     box.docker(f"cp {NAME}:/root/work /tmp/rescued").expect(0)
     assert box.sh("cat /tmp/rescued") == "hello"
-    assert NAME in box.health()["Sysbox containers"]["found"]  # nothing was ended unasked
+    assert "Up" in box.sh(f"{D} ps --filter name={NAME}")  # nothing was ended unasked
 
     done = box.setup(*RESTART)
     print(done.text)
     assert NAME in done.text
-    assert whole(box)
-    assert "fail" not in {part["status"] for part in box.health().values()}
     box.docker(f"restart -t 0 {NAME}").expect(0)
     assert whole(box)
-    assert NAME not in str(box.converged()["warnings"])
+    found = box.health()
+    assert "fail" not in {part["status"] for part in found.values()}
+    assert NAME not in str(found)
 
 
 def test_another_version_costs_no_container(box: Box, packages):
     path, sha256 = packages["0.7.0"]
     older = quoted(sysbox_version="0.7.0", sysbox_deb=path, sysbox_sha256={"amd64": sha256}, sysbox_downgrade=True)
     box.cai("setup", *older).expect(3, NAME, "sysbox_restart_containers=true")
-    plan = box.cai("setup", *older, *RESTART, "--dry-run").expect(0, NAME)
-    print(plan.text)
     assert whole(box)
     done = box.setup(*older, *RESTART)
     print(done.text)
@@ -97,7 +95,6 @@ def test_another_version_costs_no_container(box: Box, packages):
     box.setup(*RESTART)
     assert box.sh("dpkg-query -W -f '${Version}' sysbox-ce") == "0.7.1.linux"
     assert whole(box)
-    box.converged()
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_somebodys_default_runtime_is_left_and_warned_about(bare: Box):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param('{\n  // mine\n  "debug": true\n}\n', "line 2, column 3", id="comment"),
+        pytest.param('{\n  // mine\n  "debug": true\n}\n', "line 2, column 3", id="comment", marks=pytest.mark.slow),
         pytest.param('{\n  "debug": true,\n}\n', "line 3, column 1", id="trailing-comma", marks=pytest.mark.slow),
         pytest.param(b'\xef\xbb\xbf{"debug": true}\n', "byte order mark", id="bom", marks=pytest.mark.slow),
         pytest.param("[]\n", "an array", id="array", marks=pytest.mark.slow),

@@ -11,8 +11,8 @@ import pytest
 from tests.hosts import host
 from tests.hosts.shell import soonest
 from tests.system import snapshot
-from tests.system.box import VENV, Box
-from tests.system.running import Running
+from tests.system.box import VENV, Box, quoted
+from tests.system.running import SETUP, Running
 
 PACKAGES, FILES, SYSBOX, RUNTIME, START, VERIFY, CONTEXT = (
     "Install Docker's packages", "Write the secure engine's units and programs", "Install Sysbox", "Add the Sysbox runtime to daemon.json",
@@ -106,9 +106,11 @@ def test_a_setup_that_was_killed_is_taken_back_without_another_setup(box: Box, p
     assert box.sh("find /run/systemd/system -name 'docker*' -type l") == ""
 
 
-def test_two_runs_at_once_one_refuses_and_names_the_other(hosts):
-    box: Box = hosts("two", state="older-sysbox")
-    running = Running(box)
+def test_two_runs_at_once_one_refuses_and_names_the_other(hosts, packages):
+    box: Box = hosts("two", state="converged")
+    path, sha256 = packages["0.7.0"]
+    other = quoted(sysbox_version="0.7.0", sysbox_deb=path, sysbox_sha256={"amd64": sha256}, sysbox_downgrade=True)
+    running = Running(box, *SETUP, *other)  # long enough for all that comes meanwhile
     running.until(f"{PACKAGES}] ")
     pid = box.sh(f"systemctl show -p MainPID --value {running.unit}")
     before = box.sh("ls /home/dev/.local/state/containai/runs; cat /home/dev/.local/state/containai/lock")

@@ -75,6 +75,7 @@ EVERY_LINK = "[Match]\\nName=!eth0 !far0\\n[Network]\\nDHCP=yes\\n"
 OURS = "/run/systemd/network/00-containai.network"
 
 
+@pytest.mark.slow
 def test_a_networkd_that_manages_every_link_leaves_ours_alone(box: Box) -> None:
     address = box.sh("ip -br -4 address show cai0").split()[2]
     box.sh(f"printf '{EVERY_LINK}' >/etc/systemd/network/50-all.network && systemctl start systemd-networkd")
@@ -119,6 +120,7 @@ def rules(box: Box) -> str:
     return re.sub(r"counter packets \d+ bytes \d+", "", box.sh("nft list ruleset"))
 
 
+@pytest.mark.slow
 def test_dockerds_own_nftables_backend(box: Box) -> None:
     """The user's own key in daemon.json; dockerd leaves forwarding to others then."""
     before = rules(box)
@@ -141,6 +143,7 @@ def test_dockerds_own_nftables_backend(box: Box) -> None:
     assert rules(box) == before
 
 
+@pytest.mark.slow
 def test_a_machine_of_legacy_iptables(box: Box) -> None:
     box.sh("ufw disable && update-alternatives --set iptables /usr/sbin/iptables-legacy")
     try:
@@ -199,6 +202,7 @@ def test_a_boot_at_which_networkd_brings_a_network_late(hosts) -> None:
     assert reaches(box)
 
 
+@pytest.mark.slow
 def test_a_full_tunnel_leaves_the_link_and_networks_to_choose_from(box: Box) -> None:
     box.sh(
         "ip link add wg0 type veth peer name wgp && ip link set wgp up && ip link set wg0 up"
@@ -214,6 +218,7 @@ def test_a_full_tunnel_leaves_the_link_and_networks_to_choose_from(box: Box) -> 
         box.sh("ip link delete wg0")
 
 
+@pytest.mark.slow
 def test_a_link_whose_network_is_taken_moves_by_itself(box: Box) -> None:
     box.cai("setup", "-e", "docker_engine_link_subnet=127.5.0.0/30").expect(
         3, "loopback space", "docker_engine_link_subnet=10.213.77.0/30"

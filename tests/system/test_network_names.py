@@ -64,8 +64,8 @@ RESOLVERS = {
 }  # fmt: skip
 
 
-# The nightly run has another loopback address and unbound as well.
-USUAL = ("behind one that is dead", "on an address of the loopback device", "of IPv6 only")
+# The nightly run has the others as well.
+USUAL = ("on an address of the loopback device", "of IPv6 only")
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,17 @@ def test_a_push_to_a_registry_of_the_engines_own_on_localhost(box: Box) -> None:
     assert "404 Not Found" in said  # of the httpd, which is no registry
 
 
+def answers(box: Box, network: str, ways: list[tuple[str, int]]) -> str:
+    """What a container gets from there. It asks all at once: each that is silent takes three seconds."""
+    tries = "".join(f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port} & " for host, port in ways)
+    return box.docker(f'run --rm --network {network} {IMAGE} sh -c "{tries} wait; echo tried"').text
+
+
 def test_a_service_on_the_machines_localhost_is_there_for_dockerd_and_for_no_container(box: Box) -> None:
     box.write("/opt/www/index.html", "secret of the machine\n")
     box.sh(
         "systemd-run --quiet --unit=local-service --collect python3 -m http.server 8123 --bind 127.0.0.1 -d /opt/www"
     )
-    fetch = "sh -c 'printf \"GET / HTTP/1.0\\r\\n\\r\\n\" | nc -w 3 {} {}'"
     box.sh(
         "for i in $(seq 50); do python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8123/')\" && exit 0; sleep 0.1; done; exit 1"
     )
@@ -119,15 +124,12 @@ def test_a_service_on_the_machines_localhost_is_there_for_dockerd_and_for_no_con
         ("10.213.77.1", 8123),
     ]
     for network in NETWORKS:
-        for host, port in ways:
-            done = box.docker(f"run --rm --network {network} {IMAGE} {fetch.format(host, port)}")
-            assert "secret" not in done.text, (network, host, port)
+        said = answers(box, network, ways)
+        assert "tried" in said
+        assert "secret" not in said, network
     # The same command does reach what is there: the look above is not blind.
     box.docker(f"run -d --name seen --network host {IMAGE} httpd -f -p 8124 -h /www").expect(0)
-    assert (
-        "served from a container"
-        in box.docker(f"run --rm --network host {IMAGE} {fetch.format('127.0.0.1', 8124)}").text
-    )
+    assert "served from a container" in answers(box, "host", [*ways, ("127.0.0.1", 8124)])
     box.docker("rm -f seen").expect(0)
     box.sh("systemctl stop local-service")
 
@@ -140,4 +142,3 @@ def test_a_restart_of_the_machine_keeps_all_that(box: Box) -> None:
     box.sh("ip route replace unreachable 192.0.2.0/24")
     assert "unexpected status" in asked_by_dockerd(box, archive(box))
     box.converged()
-    assert {part for part, finding in box.health().items() if finding["status"] == "fail"} == set()

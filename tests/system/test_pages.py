@@ -30,6 +30,7 @@ def blocks() -> list[tuple[str, str]]:
     return [(found[1] or "", found[2].replace("ubuntu:24.04", IMAGE)) for found in BLOCK.finditer(PAGE)]
 
 
+@pytest.mark.slow
 def test_the_tried_blocks_of_the_page(box: Box) -> None:
     lines = 0
     for name, text in blocks():

@@ -59,7 +59,8 @@ def test_a_kernel_of_any_name_is_wsl2_where_wslinfo_is(box: Box):
     box.cai("setup", "--dry-run").expect(1, "networkingMode mirrored", "networkingMode=nat", "would stop at the gate")
 
 
-@pytest.mark.parametrize("mode", ["virtioproxy", pytest.param("consomme", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["virtioproxy", "consomme"])
 def test_a_fallback_from_nat_is_not_told_to_set_nat(box: Box, mode: str):
     wslinfo(box, mode)
     done = box.cai("setup").expect(1, "╚", f"networkingMode {mode}", "why Windows could not make the NAT network")

@@ -37,11 +37,14 @@ def arm(made: Box) -> None:
 
 @pytest.fixture
 def box(hosts) -> Box:
-    """A host that is set up, with a proxy that has a password."""
-    made: Box = hosts.shared("security", dress="linux", state="converged")
+    """A host that a developer with a hostile PATH has set up from bare, with a proxy that has a password."""
+    made: Box = hosts.shared("security", dress="linux")
     if not made.ok(f"test -e {EVIL}"):
         arm(made)
-        made.setup()
+        made.user("sudo", "true", options=HOSTILE_PATH).expect(0)
+        assert by_root(made) == [f"0 {EVIL}/true"], "the trap does not work"
+        made.cai("setup", options=HOSTILE_PATH).expect(0)
+        made.write("/opt/sprung.setup", "\n".join(by_root(made)))
     return made
 
 
@@ -54,17 +57,8 @@ def by_root(box: Box) -> list[str]:
     return [line for line in said if line.startswith("0 ")]
 
 
-def test_a_setup_runs_nothing_of_a_hostile_path_as_root(hosts):
-    fresh: Box = hosts("security-fresh")
-    arm(fresh)
-    fresh.user("sudo", "true", options=HOSTILE_PATH).expect(0)
-    assert by_root(fresh) == [f"0 {EVIL}/true"], "the trap does not work"
-    done = fresh.cai("setup", options=HOSTILE_PATH)
-    found = by_root(fresh)
-    print(done.text)
-    done.expect(0)
-    assert found == []
-    hosts.drop(fresh.name)
+def test_a_setup_runs_nothing_of_a_hostile_path_as_root(box):
+    assert box.sh("cat /opt/sprung.setup") == ""
 
 
 @pytest.mark.parametrize(
@@ -98,7 +92,6 @@ def test_a_proxys_password_is_roots_alone(box):
     assert SECRET not in box.cai("setup", "--dry-run", "--json").text
     assert box.sh("grep -rlsFf /opt/secret /home/dev/.local /var/lib/containai/record.json /var/log", check=False) == ""
     assert box.sh("journalctl -o cat | grep -cFf /opt/secret", check=False) == "0"
-    box.converged()
 
 
 def test_nobody_else_may_write_what_root_uses(box):

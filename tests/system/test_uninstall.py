@@ -27,6 +27,7 @@ def pristine(box):
     return box.snapshot()
 
 
+@pytest.mark.slow
 def test_where_nothing_is_there_is_nothing_to_remove_and_without_a_terminal_it_wants_yes(box, pristine):
     box.cai("uninstall").expect(2, "no terminal", "cai uninstall --yes")
     as_planned(box, "uninstall")
