@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ansible.module_utils
@@ -106,9 +108,11 @@ def lima(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
 
 @pytest.fixture
 def instance_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module lima_vm_instance with short waits."""
+    """The module lima_vm_instance, which looks more often than it does at a real VM, and gives up sooner."""
     module = load("lima_vm_instance")
     monkeypatch.setattr(module, "SOCKET_SECONDS", 2)
+    often = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(seconds / 20))
+    monkeypatch.setattr(sys.modules["ansible.module_utils.containai_limactl"], "time", often)
     return module
 
 
