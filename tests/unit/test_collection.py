@@ -115,6 +115,7 @@ def test_it_installs_offline_and_its_documentation_is_readable(made: Path, insta
             assert "containai" in ansible(made.parent, "ansible-doc", "-t", kind, f"{collection.NAME}.{path.stem}")
 
 
+@pytest.mark.slow
 @pytest.mark.ansible
 def test_its_playbooks_are_found_by_their_full_names(made: Path, installed: Path) -> None:
     playbooks = [f"{collection.NAME}.{path.stem}" for path in (made / "playbooks").glob("*.yml")]
