@@ -61,7 +61,7 @@ images: $(READY) ## Make the host images that are missing
 molecule: $(READY) ## Converge, idempotence and verify on a WSL2 and a native host
 	@$(IN) python -m tests.hosts molecule
 
-system: $(READY) ## The command on real hosts, in a shuffled order (SEED=n: the order of that run; FULL=1: the slow tests too)
+system: $(READY) ## The command on real hosts, the longest files first, the rest shuffled (SEED=n: the order of that run; FULL=1: the slow tests too)
 	@$(HOSTS) $(if $(FULL),,-m "not slow")
 
 OTHERS := $(addprefix tests/system/test_,lives_of_others.py packages_of_others.py refusals.py daemon_json.py interruptions.py security.py)

@@ -1,6 +1,6 @@
 """The real `cai`, installed from its wheel as an ordinary user, on real hosts (tests/hosts).
 
-Every test runs alone, in any order, and beside another: the order is shuffled (SEED=n repeats one), and two files run at a time.
+Every test runs alone, in any order, and beside another: the order is shuffled behind the longest files (SEED=n repeats one), and two files run at a time.
 A test that leaves the host as it found it uses `hosts.shared(...)`: the tests of one file with the same wishes get the same host, and a new one after a
 test that failed. A test that leaves traces starts a host of its own: `hosts(NAME, ..., state="converged")`.
 Tests marked `slow` run with FULL=1 only. The hosts are named sys-*, and all are removed at the end. The Sysbox package is the double of tests/hosts unless

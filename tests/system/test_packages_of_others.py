@@ -10,7 +10,10 @@ from tests.system.box import Box, quoted
 
 @pytest.fixture
 def podman(hosts) -> Box:
-    return hosts.shared("podman", "trixie", "none", "linux", "podman")
+    """`/run/docker.sock` leads to Podman, which makes up an ID for each answer."""
+    made: Box = hosts("podman", "trixie", "none", "linux", "podman")
+    made.sh("systemctl enable --now podman.socket")
+    return made
 
 
 @pytest.fixture
@@ -23,8 +26,6 @@ def packages(box: Box) -> str:
 
 
 def test_podmans_docker_stays_where_its_removal_is_not_allowed(podman: Box) -> None:
-    """`/run/docker.sock` leads to Podman meanwhile, which makes up an ID for each answer."""
-    podman.sh("systemctl enable --now podman.socket")
     before = packages(podman)
     for options in (("--dry-run",), ()):
         done = podman.cai("setup", *options)
