@@ -130,7 +130,7 @@ def test_ansibles_check_mode_of_doctor_starts_nothing(box: Box) -> None:
     box.sh("systemctl start containai-docker")
 
 
-@pytest.mark.parametrize("name", cases("socket-mode"))
+@pytest.mark.parametrize("name", cases("socket-removed"))
 def test_doctor_names_exactly_the_broken_part_and_its_command_mends_it(box: Box, name):
     broken = BREAKS[name]
     hurt(box, broken)
@@ -148,7 +148,7 @@ def test_doctor_names_exactly_the_broken_part_and_its_command_mends_it(box: Box,
 
 @pytest.mark.parametrize(
     "name",
-    [case for case in cases("runtime-removed", "socket-removed") if case.id != "daemon-json-invalid"],
+    [case for case in cases("runtime-removed") if case.id != "daemon-json-invalid"],
 )
 def test_setup_mends_it_and_the_next_one_changes_nothing(box: Box, name):
     hurt(box, BREAKS[name])

@@ -38,12 +38,12 @@ def reaches(box: Box) -> bool:
 def test_the_other_engines_rules_and_ports_stay(box: Box) -> None:
     box.docker(f"run -d --name ours -p 9001:80 {IMAGE} sh -c 'echo ours >/www/index.html; httpd -f -h /www'").expect(0)
     box.docker("network create ours").expect(0)
-    for _ in range(2):
+    for line in ("true", "systemctl restart containai-docker"):
+        box.sh(line)
+        box.docker("start ours").expect(0)
         assert box.sh(THEIRS) == box.rules_before
         assert "served from a container" in box.sh(PAGE.format(9000))
         assert "ours" in box.sh(PAGE.format(9001))
-        box.sh("systemctl restart containai-docker")
-        box.docker("start ours").expect(0)
 
 
 @pytest.mark.parametrize("line", ["true", "firewall-cmd --reload", "systemctl restart firewalld"])
@@ -60,7 +60,7 @@ def test_a_link_that_was_taken_from_its_zone_is_named_and_mended(box: Box) -> No
     box.sh(f"firewall-cmd --zone={zone} --remove-interface=cai0")
     assert "firewalld has cai0 in no zone" in box.sh("/usr/local/libexec/containai/network check", check=False)
     assert not reaches(box)
-    box.setup()
+    box.sh("/usr/local/libexec/containai/network up")
     assert reaches(box)
 
 

@@ -47,9 +47,7 @@ def test_a_docker_that_is_used_by_now_stays_whole(docker: Box) -> None:
     docker.sh(
         "systemctl enable --now docker; touch /opt/containerd/bin/mine 2>/dev/null || { mkdir -p /opt/containerd/bin; touch /opt/containerd/bin/mine; }"
     )
-    plan = docker.cai("uninstall", "--dry-run").expect(0, "docker.service").text
-    done = docker.cai("uninstall", "--yes", "--purge").expect(0, "is in use by now").text
-    print(plan, done, sep="\n")
+    print(docker.cai("uninstall", "--yes", "--purge").expect(0, "is in use by now").text)
     assert docker.ok("getent group docker"), "its socket's group is gone"
     assert docker.sh("stat -Lc %G /run/docker.sock") == "docker"
     assert docker.ok("test -e /opt/containerd/bin/mine")

@@ -165,7 +165,8 @@ ExecStartPost=/bin/echo "Authorization: Bearer {SECRET}"
 """
 
 
-@pytest.mark.parametrize("sudo", [pytest.param(False, id="dev", marks=pytest.mark.slow), pytest.param(True, id="sudo")])
+@pytest.mark.slow
+@pytest.mark.parametrize("sudo", [False, True], ids=["dev", "sudo"])
 def test_a_bundle_of_a_healthy_host_has_all_and_no_secret(box: Box, sudo: bool) -> None:
     own = box.read("/etc/docker/daemon.json")
     runtimes = {"sysbox-runc": {"path": "/usr/bin/sysbox-runc"}}

@@ -53,6 +53,7 @@ def test_the_command_and_the_roles_agree_on_a_kernel(box: Box, release: str, ver
     assert [gate["verdict"] for gate in done.document["gate"]] == (["conflict"] if wsl else [])
 
 
+@pytest.mark.slow
 def test_a_kernel_of_any_name_is_wsl2_where_wslinfo_is(box: Box):
     dress(box, "6.15.1-xanmod", "Linux version 6.15.1-xanmod (me@box) (gcc 14) #1 SMP")
     wslinfo(box, "mirrored")
