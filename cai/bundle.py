@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cai import __version__, folders
+from cai import __version__, paths
 from cai.errors import CaiError, Exit
 from cai.report import Report
 from cai.text import clean
@@ -104,7 +104,7 @@ def _contents(report: Report) -> dict[str, str]:
     for name, command in _COMMANDS.items():
         if shutil.which(command[0]):
             texts[name] = _said(command)
-    run = folders.last_run()
+    run = paths.last_run()
     if run:
         texts["last-run.txt"] = _read(run / "stdout")
     return texts
@@ -117,7 +117,7 @@ def issue_text(report: Report) -> str:
         f"- {status}: {part}: {found}{f' -> {hint}' if hint else ''}" for part, status, found, hint in rows
     )
     errors = "\n".join(f"- {error.kind}: {error.message}" for error in report.errors)
-    run = folders.last_run()
+    run = paths.last_run()
     log = "\n".join(_read(run / "stdout").splitlines()[-40:]) if run else "(none)"
     parts = {
         "What happened": "(what you typed, what you expected, what came instead)",
@@ -148,7 +148,7 @@ def _read(path: Path) -> str:
 def _said(command: list[str]) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("DOCKER_HOST", "DOCKER_CONTEXT")}
     if os.geteuid() == 0:
-        environment["PATH"] = folders.SYSTEM_PATH
+        environment["PATH"] = paths.SYSTEM_PATH
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=15, check=False, env=environment

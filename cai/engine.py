@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from cai import folders
+from cai import paths
 from cai.errors import CaiError, Exit
 
 CONTEXT = "containai-secure"
@@ -58,7 +58,7 @@ def find() -> Engine:
 
 def context_name() -> str:
     """Name the context: the settings file may give it another name; on macOS it is the VM's."""
-    file = folders.config_file()
+    file = paths.config_file()
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeError):
@@ -70,7 +70,7 @@ def context_name() -> str:
 
 def _endpoint(name: str) -> str:
     """Read a context's endpoint from where docker keeps it; empty where there is none."""
-    top = Path(os.environ.get("DOCKER_CONFIG") or folders.home() / ".docker")
+    top = Path(os.environ.get("DOCKER_CONFIG") or paths.home() / ".docker")
     file = top / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         host = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]

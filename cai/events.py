@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cai.saying import plain, small, told, unheard
+from cai.failure_text import plain, small, told, unheard
 
 # Plumbing that no user wants to see ticking by.
 QUIET_ACTIONS = frozenset(

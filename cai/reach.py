@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cai import folders
+from cai import paths
 from cai.errors import CaiError, Exit
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -41,7 +41,7 @@ def _unreadable(path: str, reason: str, hint: str) -> CaiError:
 
 def _needed() -> list[tuple[str, str]]:
     """List what root reads during a run, by its real path, each with the way out."""
-    settings = os.environ.get("DOCKER_CONFIG") or str(folders.home() / ".docker")
+    settings = os.environ.get("DOCKER_CONFIG") or str(paths.home() / ".docker")
     needed = [(path, _ELSEWHERE) for path in (sys.executable, sys.prefix, sys.base_prefix)]
     needed.append((tempfile.gettempdir(), "run `TMPDIR=/tmp cai setup`"))
     needed.append((settings, "run `export DOCKER_CONFIG=FOLDER` with a folder that root can read, then `cai setup`"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import config, content, events, folders, processes, sudo
+from cai import config, content, events, paths, processes, sudo
 from cai.report import KILLED, Report
 
 Sink = Callable[[events.Item], None]
@@ -133,9 +133,9 @@ def _arguments(job: Job, scratch: Path) -> list[str]:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if KEPT_ENVIRONMENT.fullmatch(name) or name in _PROXIES}
     # Root runs the system's programs only, whatever PATH it was given (`su`, a sudo without secure_path).
-    path = kept.get("PATH", os.defpath) if os.geteuid() else folders.SYSTEM_PATH
+    path = kept.get("PATH", os.defpath) if os.geteuid() else paths.SYSTEM_PATH
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
-    kept["HOME"] = str(folders.home())
+    kept["HOME"] = str(paths.home())
     return kept
 
 

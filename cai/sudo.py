@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cai import folders
+from cai import paths
 from cai.errors import CaiError, Exit
 
 _TRIES = 3
@@ -117,7 +117,7 @@ def _refused(
 def _cai() -> str:
     """Name `cai` as root can type it: not where pipx puts it, below the home folder, does root's PATH look."""
     program = Path(sys.argv[0]).absolute()
-    known = program.name != "cai" or str(program.parent) in folders.SYSTEM_PATH.split(":")
+    known = program.name != "cai" or str(program.parent) in paths.SYSTEM_PATH.split(":")
     return "cai" if known else shlex.quote(str(program))
 
 

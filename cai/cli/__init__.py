@@ -116,12 +116,12 @@ def _crash_log(arguments: list[str]) -> str:
     """Keep the traceback where a bug report finds it, but nowhere after a dry run."""
     import traceback
 
-    from cai import folders
+    from cai import paths
 
     if "--dry-run" in arguments or arguments[:1] in (["doctor"], ["status"]):
         return ""
     try:
-        log = folders.new_folder() / "stdout"
+        log = paths.new_folder() / "stdout"
         log.write_text(traceback.format_exc(), encoding="utf-8")
     except (OSError, CaiError):
         return ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cai import content, folders, platforms
+from cai import content, paths, platforms, run_lock
 from cai.errors import CaiError, Exit
 from cai.platforms import Platform
 
@@ -96,10 +96,10 @@ def perform(request: Request) -> Report:
             raise
         return _unsupported(request, error)
     playbook = content.playbook(request.command, platform.value)
-    settings = config.gather(config.schema(content.root() / "roles"), folders.config_file(), request.extra)
+    settings = config.gather(config.schema(content.root() / "roles"), paths.config_file(), request.extra)
     out = output.console(sys.stderr if request.as_json else sys.stdout)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(folders.temporary_folder() if request.read_only else folders.only_run())
+        folder = stack.enter_context(paths.temporary_folder() if request.read_only else run_lock.only_run())
         secret = None if request.read_only or platform is Platform.MACOS else _root()
         variables = {**_own(request, platform), **settings, **request.variables}
         progress = folder / "progress" if out.is_terminal and not request.verbose else None
@@ -151,10 +151,10 @@ def _own(request: Request, platform: Platform) -> dict[str, Any]:
     # On macOS the machine itself needs no root, but the VM's own user becomes root there without a password.
     if platform is Platform.MACOS:
         become = not request.read_only
-    user, settings = folders.sudo_user(), os.environ.get("DOCKER_CONFIG", "")
+    user, settings = paths.sudo_user(), os.environ.get("DOCKER_CONFIG", "")
     variables: dict[str, Any] = {"cai_become": become}
     if not request.read_only and platform is not Platform.MACOS:
-        variables["cai_run"] = folders.this_process()
+        variables["cai_run"] = run_lock.this_process()
     if user:
         variables["docker_context_user"] = user
     if settings:  # where this user's docker keeps its contexts; lost under sudo otherwise

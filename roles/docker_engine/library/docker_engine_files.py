@@ -17,7 +17,7 @@ from ansible.module_utils.containai.running import RESTART, Unknown, refusal, ru
 from ansible.module_utils.containai.systemd import unit_state
 from ansible.module_utils.containai_data_root import MARKER, is_shared, mark
 from ansible.module_utils.containai_engine_state import as_wanted, outdated
-from ansible.module_utils.containai_salt import salted, token, token_of, without_salt
+from ansible.module_utils.containai_secret_files import salted, token, token_of, without_salt
 
 DOCUMENTATION = r"""
 module: docker_engine_files

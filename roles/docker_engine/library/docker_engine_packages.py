@@ -19,8 +19,8 @@ from ansible.module_utils.containai.progress import followed
 from ansible.module_utils.containai.proxy import use
 from ansible.module_utils.containai.record import Record, read, replace
 from ansible.module_utils.containai.redaction import mask
-from ansible.module_utils.containai_masks import masked
 from ansible.module_utils.containai_programs import cli_works, tools
+from ansible.module_utils.containai_service_masks import masked
 
 DOCUMENTATION = r"""
 module: docker_engine_packages
@@ -169,7 +169,7 @@ def install(packages, record, params):
         prepare(record, quiet, going)
         apt_install(packages, record, params, updated, going)
     rest(quiet)
-    record.settle("docker")
+    record.end_installation("docker")
     return packages
 
 
@@ -184,7 +184,7 @@ def refuse_new_losses(packages, record, params):
 
 def prepare(record, quiet, going):
     """Note what is about to change, and keep a docker program that no package owns."""
-    record.watch("docker", quiet=quiet)
+    record.begin_installation("docker", quiet=quiet)
     for name in going:
         record.note("removed", name)
     if unowned_cli() and DIVERTED not in record.data.get("diversions", []):
@@ -235,7 +235,7 @@ def refuse_begun(packages, record, params):
     try:
         refuse_new_losses(packages, record, params)
     except Failure:
-        record.settle("docker")
+        record.end_installation("docker")
         raise
 
 
@@ -270,13 +270,13 @@ def apply_upgrade(upgrade, record, params):
         if result.returncode != 0:
             detail, held = tail(result), apt.holder()
             raise Failure(f"apt could not upgrade {upgrade.text}{held}:\n{detail}", apt.hint(held, detail))
-    record.settle("docker")
+    record.end_installation("docker")
 
 
 def converge(module):
     params = module.params
     record = Record()
-    unfinished = record.unsettled("docker")
+    unfinished = record.unfinished_installation("docker")
     upgrade = planned_upgrade(module) if params["upgrade"] and which("dockerd") else None
     upgraded = bool(upgrade and upgrade.steps)
     if params["preflight"]:

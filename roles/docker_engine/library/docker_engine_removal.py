@@ -15,9 +15,9 @@ from ansible.module_utils.containai.lock import remove as remove_lock
 from ansible.module_utils.containai.process import run
 from ansible.module_utils.containai.record import STATE_DIR, Record, digest, read, replace, sha256
 from ansible.module_utils.containai.redaction import mask
-from ansible.module_utils.containai_brought import Brought, reload
 from ansible.module_utils.containai_data_root import DEFAULT, MARKER, is_ours, mark, take_away
 from ansible.module_utils.containai_docker_repository import KEYRING, SOURCES
+from ansible.module_utils.containai_installed_by_setup import InstalledBySetup, reload
 
 DOCUMENTATION = r"""
 module: docker_engine_removal
@@ -174,7 +174,7 @@ def main():
         files = removal.record.data.get("files", {})
         for path in sorted({*files} - {module.params["daemon_json"], SOURCES, KEYRING}):
             removal.give_back_file(path, files[path])
-        brought = Brought(removal.record, removal.did, removal.notes, removal.dry, module.params["apt_wait"])
+        brought = InstalledBySetup(removal.record, removal.did, removal.notes, removal.dry, module.params["apt_wait"])
         brought.remove()
         for path in (SOURCES, KEYRING):
             if path in files and not brought.keeps_repository:

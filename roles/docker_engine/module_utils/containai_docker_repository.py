@@ -11,7 +11,7 @@ from ansible.module_utils.containai import apt
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai.proxy import through
 from ansible.module_utils.containai.record import digest, read, replace
-from ansible.module_utils.containai_openpgp import armored, is_key, primary_fingerprints
+from ansible.module_utils.containai_openpgp import dearmored, is_key, primary_fingerprints
 
 KEYRING = "/etc/apt/keyrings/containai-docker.gpg"
 SOURCES = "/etc/apt/sources.list.d/containai-docker.sources"
@@ -35,7 +35,7 @@ def fetch_key(url, fingerprint):
             f"The key at {url} has the fingerprint {', '.join(found) or 'of no key'}; {fingerprint} is needed.",
             "do not go on before you know why; a mirror with a key of its own needs `-e docker_engine_apt_key_fingerprint=...`",
         )
-    return armored(data)
+    return dearmored(data)
 
 
 def known(url, params):

@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 
-def armored(data):
+def dearmored(data):
     """Return the packets of an OpenPGP key, armored or not. One block only: apt's readers differ in what they make of more."""
     if not data.lstrip().startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
         return data
@@ -18,7 +18,7 @@ def armored(data):
 
 def primary_fingerprints(data):
     """Return the fingerprints (version 4: SHA-1 of the key packet, RFC 4880 12.2) of all primary keys in `data`."""
-    packets, position, found = armored(data), 0, []
+    packets, position, found = dearmored(data), 0, []
     while position < len(packets):
         tag, position, length = _packet(packets, position)
         body = packets[position : position + length]

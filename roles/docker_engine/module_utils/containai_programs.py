@@ -27,7 +27,7 @@ def tools(dedicated):
 def complete(dedicated=True):
     """Whether nothing is to be installed, and no installation was cut off."""
     try:
-        cut_off = Record().unsettled("docker")
+        cut_off = Record().unfinished_installation("docker")
     except OSError:  # another module's to refuse
         return False
     return not cut_off and cli_works() and all(map(process.which, (*tools(dedicated), "dockerd", "containerd")))

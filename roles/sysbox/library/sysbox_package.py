@@ -87,7 +87,7 @@ def converge(module):
     state.tell(module.warn)
     actions = state.actions(params)
     if state.unsettled and not module.check_mode:
-        Record().settle("sysbox")
+        Record().end_installation("sysbox")
     if actions and not module.check_mode:
         apply(params, state)
     pending = bool(stopped()) and not module.check_mode
@@ -136,15 +136,15 @@ def replace(params, step, deb):
     # apt itself removes and downgrades nothing, and plans for seconds: it is asked first only where it may.
     going = check_losses(params["allow_removal"], deb) if params["allow_removal"] or downgrade else []
     if step == "install":
-        record.watch("sysbox")
+        record.begin_installation("sysbox")
     for name in going:
         record.note("removed", name)
     if going:
         record.save()
     install(deb, params["progress"], params["apt_wait"], going, downgrade)
     os.unlink(deb)
-    if record.unsettled("sysbox"):
-        record.settle("sysbox")
+    if record.unfinished_installation("sysbox"):
+        record.end_installation("sysbox")
     single_subid_line()
 
 

@@ -38,7 +38,7 @@ class State:
             refuse_removed(self.lost)
             self.ended = self.lost
         self.rescued = [(folder, found) for folder, found in map(rescued, params["data_roots"]) if found]
-        self.unsettled = Record().unsettled("sysbox") and not self.step  # a run was killed between dpkg's end and the record
+        self.unsettled = Record().unfinished_installation("sysbox") and not self.step  # a run was killed between dpkg's end and the record
 
     def tell(self, warn):
         """Warn of what the run leaves as it is."""
@@ -93,7 +93,7 @@ def plan_removal(params):
 def ours():
     """Whether setup installed it, or began to."""
     record = Record()
-    return PACKAGE in record.data.get("packages", []) or record.unsettled("sysbox")
+    return PACKAGE in record.data.get("packages", []) or record.unfinished_installation("sysbox")
 
 
 def removable():

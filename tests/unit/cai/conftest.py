@@ -108,7 +108,7 @@ class Sandbox:
 
     def quick(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run the command in this process, with an Ansible that does as the tasks tell it (see told.py)."""
-        from cai import cli, folders
+        from cai import cli, paths
         from tests.unit.cai.told import in_place_of_ansible
 
         self.runs += 1
@@ -116,7 +116,7 @@ class Sandbox:
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, self.environment(**more), clear=True),
-            mock.patch.object(folders, "time", moment),
+            mock.patch.object(paths, "time", moment),
             in_place_of_ansible(),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),

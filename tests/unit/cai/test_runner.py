@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from cai import folders, runner
+from cai import paths, run_lock, runner
 
 FAIL = """
 - name: Change something first
@@ -162,7 +162,7 @@ def test_credentials_in_an_address_are_not_in_the_log(sandbox):
 def test_two_runs_at_once_are_one_too_many(sandbox, monkeypatch):
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
-    with folders.only_run():
+    with run_lock.only_run():
         done = sandbox.quick("setup")
         assert done.returncode == 3
         assert f"(process {os.getpid()})" in done.stderr
@@ -188,7 +188,7 @@ def test_the_password_reaches_sudo_through_the_prompt_and_stays_out_of_every_fil
     sandbox.program("sudo", SUDO)
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(folders, "SYSTEM_PATH", os.environ["PATH"])  # as root, no other sudo would be found
+    monkeypatch.setattr(paths, "SYSTEM_PATH", os.environ["PATH"])  # as root, no other sudo would be found
     sandbox.tasks("- name: Do it as root\n  pretend:\n  become: '{{ cai_become }}'\n  become_user: nobody\n")
     folder = tmp_path / "run"
     folder.mkdir()

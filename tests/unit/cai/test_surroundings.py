@@ -188,16 +188,16 @@ def test_no_program_is_looked_for_where_cai_was_typed(monkeypatch):
 
 
 def test_a_home_that_depends_on_the_working_directory_is_none(monkeypatch, tmp_path):
-    from cai import folders
+    from cai import paths
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     for value in (".", "", "x/y", "../"):
         monkeypatch.setenv("HOME", value)
-        assert folders.config_file().is_absolute()
-        assert not folders.config_file().is_relative_to(tmp_path)
+        assert paths.config_file().is_absolute()
+        assert not paths.config_file().is_relative_to(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
-    assert folders.config_file().is_absolute()
+    assert paths.config_file().is_absolute()
 
 
 @pytest.mark.ansible

@@ -158,8 +158,8 @@ class Record:
             replace(target, data, mode=0o600)
         return target
 
-    def watch(self, name, **more):
-        """Open a change by a package manager: what is on the host now is kept, so that `settle` can tell what came.
+    def begin_installation(self, name, **more):
+        """Open a change by a package manager: what is on the host now is kept, so that `end_installation` can tell what came.
 
         Opened again by a run that follows a killed one, it keeps what the first one saw. Returns what is kept.
         """
@@ -169,10 +169,10 @@ class Record:
             self.save()
         return pending[name]
 
-    def unsettled(self, name):
+    def unfinished_installation(self, name):
         return name in self.data.get("installing", {})
 
-    def settle(self, name):
+    def end_installation(self, name):
         """Close it: note every package, group and user that came since."""
         self.count(name)
         self.save()

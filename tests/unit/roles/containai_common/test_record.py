@@ -199,16 +199,16 @@ def test_what_a_package_manager_brought_is_told_from_what_was_there(commands, tm
     more.write_text("rc removed-earlier\n")
     commands.add("dpkg-query", DPKG.format(more))
     book = record.Record()
-    assert not book.unsettled("docker")
-    book.watch("docker", quiet=["docker.service"])
+    assert not book.unfinished_installation("docker")
+    book.begin_installation("docker", quiet=["docker.service"])
     assert saved(state)["installing"]["docker"]["packages"] == ["libc6"]  # on disk before the first change
     more.write_text("rc removed-earlier\nii docker.io\niU half-there\n")
     again = record.Record()
-    assert again.unsettled("docker")
-    assert again.watch("docker", quiet=[])["quiet"] == ["docker.service"]  # what the killed run saw
-    again.settle("docker")
+    assert again.unfinished_installation("docker")
+    assert again.begin_installation("docker", quiet=[])["quiet"] == ["docker.service"]  # what the killed run saw
+    again.end_installation("docker")
     assert saved(state)["packages"] == ["docker.io", "half-there"]  # what an apt that was cut off left
-    assert not record.Record().unsettled("docker")
+    assert not record.Record().unfinished_installation("docker")
 
 
 def test_reading_nothing_gives_none_and_nothing_else_hides(tmp_path: Path) -> None:

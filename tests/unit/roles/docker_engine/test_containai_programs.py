@@ -46,7 +46,7 @@ def test_docker_desktops_link_counts_while_its_program_is_gone(host: Commands, t
 
 def test_an_installation_that_was_cut_off_is_taken_up_again(host: Commands) -> None:
     host.add("dpkg-query")
-    Record().watch("docker")
+    Record().begin_installation("docker")
     assert not programs.complete(dedicated=True)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import containai_salt
+from ansible.module_utils import containai_secret_files
 
 from tests.unit.roles.conftest import Commands, load_module, run_module
 
@@ -106,7 +106,11 @@ def test_it_goes_with_the_setting(module: ModuleType, tmp_path: Path, recorded: 
 
 
 def test_a_unit_without_a_token_has_none() -> None:
-    assert containai_salt.token_of(None) == containai_salt.token_of(b"CONTAINAI_REVISION=0123456789ab\n") == ""
+    assert (
+        containai_secret_files.token_of(None)
+        == containai_secret_files.token_of(b"CONTAINAI_REVISION=0123456789ab\n")
+        == ""
+    )
 
 
 def test_the_result_does_not_repeat_the_password(module: ModuleType, tmp_path: Path) -> None:

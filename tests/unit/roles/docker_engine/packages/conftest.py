@@ -38,7 +38,7 @@ def host(module: ModuleType, commands: Commands, tmp_path: Path, monkeypatch: py
         folder.mkdir()
     packages.write_text("libc6\n")
     monkeypatch.setattr(module, "UNITS", (str(units),))
-    monkeypatch.setattr("ansible.module_utils.containai_masks.MASKS", str(masks))
+    monkeypatch.setattr("ansible.module_utils.containai_service_masks.MASKS", str(masks))
     monkeypatch.setattr("ansible.module_utils.containai_programs.DOCKER", f"{commands.path}/docker")
     monkeypatch.setattr(module, "DIVERTED", f"{commands.path}/docker.containai")
     commands.link("cat", "touch", "chmod", "ls", "grep", "rm")

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_masks
+from ansible.module_utils import containai_service_masks
 from ansible.module_utils.containai import apt
 from ansible.module_utils.containai.record import Record
 
@@ -18,13 +18,13 @@ def cut_off(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A setup that had begun to install docker.io, and a container runtime that was there. Returns the folder of masks."""
     masks = tmp_path / "masks"
     masks.mkdir()
-    monkeypatch.setattr(containai_masks, "MASKS", str(masks))
+    monkeypatch.setattr(containai_service_masks, "MASKS", str(masks))
     host.packages.write_text("ii libc6\n")
     host.commands.link("ls")
     host.commands.add("dpkg", f'[ "$1" = --no-act ] || ls {masks} >>{tmp_path}/masked')
     query = 'case "$3" in *Abbrev*) cat {0};; *) while read -r state name; do echo "$name"; done <{0};; esac'
     host.commands.add("dpkg-query", query.format(host.packages))
-    Record().watch("docker", quiet=["docker.service"])
+    Record().begin_installation("docker", quiet=["docker.service"])
     host.packages.write_text("ii libc6\niU docker.io\niHR runc\n")
     return masks
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible.module_utils import containai_brought, containai_in_use
+from ansible.module_utils import containai_in_use, containai_installed_by_setup
 from ansible.module_utils.containai import apt
-from ansible.module_utils.containai_brought import SHELTERED
+from ansible.module_utils.containai_installed_by_setup import SHELTERED
 
 from tests.unit.roles.docker_engine.removal.host import Host, made, note, remove
 
@@ -43,7 +43,7 @@ def test_a_folder_of_another_package_outlives_a_postrm_that_removes_it(
     module: ModuleType, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As dh_apparmor has it in docker.io: `rmdir /etc/apparmor.d/disable`, which belongs to apparmor."""
-    monkeypatch.setattr(containai_brought, "ETC", str(tmp_path / "etc"))
+    monkeypatch.setattr(containai_installed_by_setup, "ETC", str(tmp_path / "etc"))
     theirs, ours = tmp_path / "etc/apparmor.d/disable", tmp_path / "etc/docker.io"
     for folder in (theirs, ours):
         folder.mkdir(parents=True)

@@ -67,7 +67,7 @@ def test_what_a_killed_run_left_needs_it(module: ModuleType, converged: dict[str
     record.save()
     assert needed(module, converged)
     record.data.pop("stopped_containers")
-    record.watch("sysbox")
+    record.begin_installation("sysbox")
     assert needed(module, converged)
 
 

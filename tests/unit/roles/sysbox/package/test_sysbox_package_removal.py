@@ -108,7 +108,7 @@ def test_the_engines_own_containers_are_asked_for_where_it_is_stopped(
 def test_one_that_a_killed_setups_apt_is_installing_yet_goes(
     module: ModuleType, host: Host, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Record().watch("sysbox")
+    Record().begin_installation("sysbox")
     waited = []
 
     def until_apt_is_done(seconds: int) -> None:

@@ -9,8 +9,8 @@ from ansible.module_utils.containai import apt, apt_plan
 from ansible.module_utils.containai.apt import run
 from ansible.module_utils.containai.errors import Failure
 from ansible.module_utils.containai_in_use import InUse
-from ansible.module_utils.containai_masks import masked
 from ansible.module_utils.containai_package_list import packages
+from ansible.module_utils.containai_service_masks import masked
 
 SYSBOX = "sysbox-ce"  # removed by a role of its own, which comes first
 # Packages of Docker's own repository: while one stays, so do the repository and its key.
@@ -45,7 +45,7 @@ def reload():
     run(["systemctl", "daemon-reload"])
 
 
-class Brought:
+class InstalledBySetup:
     """What the record says that package managers brought. `did` takes (verb, what), `notes` what stays and why."""
 
     def __init__(self, record, did, notes, dry, wait):
