@@ -9,7 +9,6 @@ import pytest
 
 from tests.system.box import Box, quoted
 
-STATE = "docker -H unix:///var/run/docker.sock inspect -f '{{.Id}} {{.State.StartedAt}}' web"
 # A server of packages that restarts the other engine before it says that it has none.
 SERVER = """
 import http.server, subprocess
@@ -33,17 +32,6 @@ def agent(box: Box) -> Iterator[str]:
     box.start_sysbox_container("agent")
     yield "agent"
     box.docker("rm -f agent").expect(0)
-
-
-@pytest.mark.slow
-def test_a_crash_loop_beside_a_run_is_no_change_of_ours(hosts) -> None:
-    """Another Docker with a container on a published port, and one that crashes in a loop; setup runs beside it."""
-    box: Box = hosts("crash-loop", "trixie", "none", "linux", "other-docker")
-    before = box.sh(STATE)
-    box.setup()
-    box.converged()
-    assert box.sh(STATE) == before
-    hosts.drop(box.name)
 
 
 def test_the_first_failure_is_told_first_and_the_comparison_below_it(box: Box) -> None:

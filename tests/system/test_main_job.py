@@ -205,12 +205,6 @@ def test_a_second_setup_changes_nothing_in_few_tasks(converged, measured):
     assert len(modes) >= 3
 
 
-@pytest.mark.slow
-def test_a_dry_run_on_a_converged_host_finds_nothing_to_change(converged):
-    done = converged.cai("setup", "--dry-run").expect(0, "nothing to change")
-    print(done.text)
-
-
 def test_doctor_is_healthy(converged):
     before = converged.snapshot(times=True, ignore=())
     document = converged.cai("doctor", "--json").expect(0).document

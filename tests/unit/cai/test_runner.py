@@ -1,7 +1,6 @@
 """The command over stub playbooks: exit codes, what is left behind, what Ansible gets to see."""
 
 import os
-import re
 import stat
 
 import pytest
@@ -65,29 +64,6 @@ def test_a_run_that_works(sandbox):
     assert [path.name for path in runs(sandbox)[-1].iterdir()] == ["stdout"]
     assert stat.S_IMODE((runs(sandbox)[-1] / "stdout").stat().st_mode) == 0o600
     assert not (sandbox.home / ".ansible").exists()
-
-
-@pytest.mark.ansible
-def test_the_first_failure_stands_above_what_failed_after_it(sandbox):
-    sandbox.tasks("""
-        - block:
-            - block:
-                - name: Fail, and be rescued
-                  pretend: {failure: {msg: Nothing.}}
-              rescue:
-                - name: Mend it
-                  pretend:
-            - name: Begin
-              pretend: {failure: {msg: The first., hint: run `a`}}
-          always:
-            - name: Compare
-              pretend: {failure: {msg: The second., hint: run `b`}}
-    """)
-    done = sandbox.cai("setup")
-    assert re.fullmatch(
-        r"Error: The first.\n Hint: run `a`\n  Log: .*\n Also: The second.\n Hint: run `b`\n", done.stderr
-    ), done.stderr
-    assert done.returncode == 1
 
 
 def test_an_unreachable_target_is_four(sandbox):

@@ -61,15 +61,6 @@ def test_a_second_time_changes_nothing(module: ModuleType, file: Path, recorded)
     assert (file.read_bytes(), file.stat().st_mtime_ns, file.stat().st_ino, recorded()) == before
 
 
-def test_a_tab_indented_file_stays_one(module: ModuleType, file: Path) -> None:
-    file.write_bytes(b'{\n\t"debug": true,\n\t"runtimes": {\n\t\t"crun": {"path": "/usr/bin/crun"}\n\t}\n}\n')
-    run_module(module, path=str(file))
-    assert file.read_bytes() == (
-        b'{\n\t"debug": true,\n\t"runtimes": {\n\t\t"crun": {"path": "/usr/bin/crun"},\n'
-        b'\t\t"sysbox-runc": {\n\t\t\t"path": "/usr/bin/sysbox-runc"\n\t\t}\n\t}\n}\n'
-    )
-
-
 def test_the_owner_stays(module: ModuleType, file: Path, needs_root: None) -> None:
     file.write_text("{}")
     os.chown(file, 4321, 1234)

@@ -111,29 +111,6 @@ def test_what_is_no_object_is_refused_and_not_touched(module: ModuleType, tmp_pa
     assert not state.exists()
 
 
-@PATIENT
-@given(st.binary(max_size=40) | st.text('{}[]",:0123456789.-+eE truefalsn\\u/\n\t', max_size=40).map(str.encode))
-def test_any_bytes_are_an_object_or_refused(module: ModuleType, tmp_path: Path, data: bytes) -> None:
-    file = placed(tmp_path, data)
-    try:
-        value = json.loads(data) if data.strip(b" \t\r\n") else {}
-    except (ValueError, RecursionError):
-        value = None
-    if (
-        isinstance(value, dict)
-        and isinstance(value.get("runtimes", {}), dict)
-        and b"NaN" not in data
-        and b"Infinity" not in data
-    ):
-        answer = run_module(module, path=str(file))
-        if not answer.get("failed"):  # a key given twice is refused although Python reads it
-            assert json.loads(file.read_bytes())["runtimes"][NAME]["path"] == WANTED["path"]
-            return
-        assert "twice" in answer["msg"]
-    else:
-        refused(module, file)
-
-
 NAMES = ("a'b\"c.json", "$(touch m).json", "{{ 7*7 }}.json", "new\nline.json", "-rf.json", "\u202e.json", "a b.json", "\x1b[31m.json")  # fmt: skip
 
 
