@@ -19,7 +19,7 @@ SETTINGS = config.schema(ROOT / "roles")
 TYPED = re.compile(r"`((?:cai|-e) [^`]*)`|(?:^\$ |&& )(cai .*)|^ *(cai (?:setup|doctor|uninstall)\b.*)", re.MULTILINE)
 # Of plain `ansible-playbook`: what a playbook or Ansible itself reads.
 PLAYBOOKS = re.compile(
-    r"-e (cai_(force|become|purge|yes|serial|max_fail_percentage|report_dir)|ansible_python_interpreter)="
+    r"-e (cai_(force|become|purge|yes|serial|max_fail_percentage|report_dir|windows_\w+)|ansible_python_interpreter)="
 )
 STANDS_FOR_A_VALUE = re.compile(r"[A-Z]+|\.\.\.")
 

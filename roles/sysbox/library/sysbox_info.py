@@ -17,7 +17,7 @@ short_description: Find out whether Sysbox can work on a host, what a run would 
 description:
   - C(gate) tries, on WSL2 alone, to install a seccomp listener in a disposable child of PID 1, as Sysbox has to. WSL's init holds one in some network modes
     (microsoft/WSL issue 9548). A conflict fails with C(failure) gate, unless I(force); its hint is the remedy for WSL's network mode, as C(wslinfo) and the
-    policies of Windows tell it. An inconclusive answer is a warning. Together with C(health) both are findings.
+    policies of Windows tell it. An inconclusive answer is a warning. With I(report), or together with C(health), both are findings.
   - C(plan) refuses what M(sysbox_package) would refuse, and says whether it is needed.
   - C(removal) refuses what its I(state=absent) would refuse.
   - C(health) returns findings about the package and its version, its services, the runtime in daemon.json, AppArmor's rules for it, dead mounts, containers that it
@@ -33,6 +33,7 @@ options:
   runtime: {type: path, default: /usr/bin/sysbox-runc, description: The runtime's program.}
   gate_program: {type: str, default: '', description: "For C(gate), the source of the attempt; a Python program that prints an errno."}
   explanation: {type: str, default: '', description: "For C(gate), the text shown first on a conflict."}
+  report: {type: bool, default: false, description: "For C(gate), return a finding, and neither fail nor warn."}
   force: {type: bool, default: false, description: "For C(gate), report a conflict in a warning and go on."}
   source: {type: str, default: '', description: "For C(plan), as for M(sysbox_package)."}
   sha256: {type: dict, default: {}, description: "For C(plan), as for M(sysbox_package)."}
@@ -74,7 +75,7 @@ def gather(module):
     if "gate" in wanted and platform_here() == "wsl2":
         gate = Gate(params["gate_program"])
         found.update(gate.told)
-        if "health" in wanted:
+        if params["report"] or "health" in wanted:
             found["findings"] = [gate.finding()]
         else:
             try:
@@ -101,6 +102,7 @@ def main():
             "runtime": {"type": "path", "default": "/usr/bin/sysbox-runc"},
             "gate_program": {"type": "str", "default": ""},
             "explanation": {"type": "str", "default": ""},
+            "report": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
             "source": {"type": "str", "default": ""},
             "sha256": {"type": "dict", "default": {}},
