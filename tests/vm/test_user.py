@@ -1,4 +1,4 @@
-"""Whoever cancels or kills a run finds nothing of it: no user, no home, no process; at the latest after the next run."""
+"""A run that is cancelled or killed leaves nothing: no user, no home, no process; at the latest after the next run."""
 
 from __future__ import annotations
 
