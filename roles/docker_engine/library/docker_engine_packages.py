@@ -261,15 +261,16 @@ def planned_upgrade(module):
 
 
 def apply_upgrade(upgrade, record, params):
-    """Upgrade, with the services of the packages masked, which are not in use: they neither start nor restart."""
-    with masked(SERVICES if params["dedicated"] else [], lambda: run(["systemctl", "daemon-reload"])):
+    """Upgrade, with the services of the packages masked, which are not in use: their packages' own scripts start and enable them."""
+    quiet = SERVICES if params["dedicated"] else []
+    with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
         going = upgrade.going(params["allow_removal"])
-        # The run after a killed one puts new units to rest, and none that was there: somebody may have enabled it since.
-        prepare(record, [name for name in SERVICES if params["dedicated"] and not unit_known(name)], going)
+        prepare(record, list(quiet), going)
         result = change_packages(docker_upgrade.COMMAND, upgrade.steps, params, going)
         if result.returncode != 0:
             detail, held = tail(result), apt.holder()
             raise Failure(f"apt could not upgrade {upgrade.text}{held}:\n{detail}", apt.hint(held, detail))
+    rest(quiet)
     record.end_installation("docker")
 
 

@@ -168,8 +168,13 @@ def test_a_preflight_says_whether_it_is_needed_and_changes_nothing(
         assert not upgrade(preflight=True)["needed"]
 
 
-def test_no_service_of_the_packages_starts(upgrade, docker: Docker, tmp_path: Path) -> None:
+def test_no_service_of_the_packages_starts(
+    upgrade, docker: Docker, host: Path, commands: Commands, tmp_path: Path
+) -> None:
+    """Ubuntu's docker.io starts and enables the docker.service that it upgrades, a disabled one too."""
+    (host / "docker.service").touch()
     upgrade()
+    assert ["disable", "--now", "docker.service"] in commands.of("systemctl")
     assert (tmp_path / "masked").read_text().split() == ["containerd.service", "docker.service", "docker.socket"]
     assert list((tmp_path / "masks").iterdir()) == []
 
