@@ -23,9 +23,15 @@ REMOVAL = [
     ("cai_yes", "Stop containers that still run", "bool", False),
     ("cai_purge", "Remove images, containers and volumes too", "bool", False),
 ]
+WSL: list[tuple[Any, ...]] = [
+    ("cai_windows_systemd", "Have WSL start systemd in the distro", "bool", False),
+    ("cai_windows_networking_mode", "Network mode of WSL; empty leaves it", "str", "", ["", "nat"]),
+    ("cai_windows_restart", "The most that may be restarted", "str", "never", ["never", "distro", "wsl"]),
+]
 # File: (name, playbook, what it does, questions of the playbook, whether the roles' variables are asked for).
 TEMPLATES = {
     "setup": ("Secure engine: set up", "site.yml", "Set up or upgrade, and verify", [*FORCE, *SERIAL], True),
+    "windows": ("Secure engine: prepare WSL", "windows.yml", "What the distros need of WSL", WSL, False),
     "doctor": ("Secure engine: health", "doctor.yml", "Report the health; changes nothing", [], False),
     "uninstall": ("Secure engine: remove", "uninstall.yml", "Remove what setup made", [*REMOVAL, *SERIAL], False),
 }
