@@ -21,7 +21,10 @@ def pages() -> dict[str, str]:
 
 def page(name: str, command: click.Command, about: str) -> str:
     """Return one page in man's own language."""
-    context = click.Context(command, info_name=name)
+    # As on a command line, a command takes over from `cai` how its help is asked for. click keeps the option that it
+    # made first, so another context would make another page after a run in the same process.
+    above = None if command is cli.cli else click.Context(cli.cli, **cli.cli.context_settings)
+    context = click.Context(command, parent=above, info_name=name.split()[-1], **command.context_settings)
     usage = " ".join(command.collect_usage_pieces(context))
     dashed = name.replace(" ", "-")
     parts = [
