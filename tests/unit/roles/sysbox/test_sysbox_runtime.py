@@ -51,6 +51,33 @@ def test_an_empty_file_is_filled(module: ModuleType, file: Path, recorded) -> No
     assert Path(recorded()["files"][str(file)]["backup"]).read_bytes() == b""
 
 
+def test_a_running_engine_is_reloaded_and_waited_for(
+    module: ModuleType, file: Path, commands: Commands, tmp_path: Path, engine
+) -> None:
+    """Without a restart: that would end its containers."""
+    reloaded, broken = tmp_path / "reloaded", tmp_path / "broken"
+    commands.add(
+        "systemctl",
+        f'case "$1 $*" in is-active*docker.service) exit 0;; reload*) [ ! -e {broken} ] || exit 1; : >{reloaded};; *) exit 3;; esac',
+    )
+    knows = {"Runtimes": {"sysbox-runc": RUNTIME}}
+    socket = engine({"/info": lambda: knows if reloaded.exists() else {"Runtimes": {}}}).path
+    chosen = {"path": str(file), "unit": "docker.service", "socket": socket}
+    added, reload = ("create", f"{file}: runtimes.sysbox-runc"), ("reload", "docker.service")
+    assert run_module(module, check_mode=True, **chosen).actions == [added, reload]
+    assert not reloaded.exists()
+    assert run_module(module, **{**chosen, "unit": "asleep.service"}).actions == [added]
+    file.unlink()
+    assert run_module(module, **chosen).actions == [added, reload]
+    assert reloaded.exists()
+    reloaded.unlink()
+    assert run_module(module, **chosen).actions == []
+    assert not reloaded.exists()
+    file.unlink()
+    broken.touch()
+    assert "did not reload" in run_module(module, **chosen)["msg"]
+
+
 def test_a_second_time_changes_nothing(module: ModuleType, file: Path, recorded) -> None:
     file.write_text('{\n\t"debug": true\n}\n')
     run_module(module, path=str(file))
