@@ -103,7 +103,7 @@ sanity: $(READY) ## The collection under Ansible's own checks
 docs: $(READY) ## Make docs/variables.md and the roles' tables from their argument_specs.yml
 	@$(BIN)/python scripts/docs.py
 
-lock: $(READY) ## Make requirements/dev.txt anew: the newest versions that pyproject.toml allows, with their hashes
+lock: $(READY) ## Regenerate requirements/dev.txt: the newest versions that pyproject.toml allows, with their hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements/dev.txt
 

@@ -1,4 +1,4 @@
-"""The one error type users see, and the exit codes. Imports nothing of ours."""
+"""The one error type users see, and the exit codes. Imports no other module of this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed task says, as sentences. Pure: imports nothing of ours, and never raises."""
+"""What a failed task says, as sentences. Pure: imports no other module of this package, and never raises."""
 
 from __future__ import annotations
 

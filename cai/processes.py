@@ -81,7 +81,7 @@ def end_all(parent: int, as_root: Callable[[list[int]], None], patience: float =
         while (left := _left(parent, asked, ansible)) and time.monotonic() < deadline:
             asked = left  # with what a module has begun since, to clear away: that has the same patience, and no signal
             time.sleep(0.02)
-        for _ in range(20):  # whoever dies may leave another
+        for _ in range(20):  # a process that ends may leave a child
             for pid in left:
                 _send(pid, signal.SIGKILL)
             left = [pid for pid in _left(parent, left, ansible) if _send(pid, 0)]

@@ -191,7 +191,7 @@ def error_report(command: str, error: CaiError) -> dict[str, Any]:
 
 
 def internal(message: str, log: str, details: str = "") -> CaiError:
-    """Describe a mistake of ours."""
+    """Describe a bug of cai."""
     return CaiError(
         message,
         details=f"{details}\nThis is a mistake in cai, not in your machine.".strip(),

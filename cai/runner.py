@@ -67,7 +67,7 @@ def run(job: Job, sink: Sink) -> Report:
         def cancelled() -> bool:
             if interrupted:
                 processes.end_all(os.getpid(), as_root)
-                # Not `return True`: ansible-runner would then wait for whoever still holds the terminal.
+                # Not `return True`: ansible-runner would then wait for any process that still holds the terminal.
                 raise KeyboardInterrupt
             return False
 

@@ -21,7 +21,7 @@ def clean(text: str) -> str:
 
 
 def indented(text: str, width: int) -> str:
-    """Make a clean text whose second and later lines cannot pass for lines of ours."""
+    """Make a clean text whose second and later lines cannot pass for lines of cai."""
     return clean(text).replace("\n", "\n" + " " * width)
 
 

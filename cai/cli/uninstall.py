@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Take away exactly what setup made.",
+    short_help="Remove exactly what setup made.",
     epilog="""\b
 Examples:
-  cai uninstall --dry-run      see what would be taken away
+  cai uninstall --dry-run      see what would be removed
   cai uninstall                show the plan, ask, and do it
   cai uninstall --yes --purge  no question, and container data too
 
@@ -35,7 +35,7 @@ Exit codes:
 @dry_run_option
 @run_options
 def uninstall(yes: bool, purge: bool, dry_run: bool, verbose: bool, extra: tuple[str, ...], as_json: bool) -> int:
-    """Take away exactly what setup made, and give back what it changed."""
+    """Remove exactly what setup made, and restore what it changed."""
     from cai import output
 
     variables = {"cai_purge": purge, "cai_yes": True}

@@ -35,7 +35,7 @@ _VERDICTS = {
     "inconclusive": "no answer; setup goes on",
 }
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-# A new file longer than this is shown by its head: hundreds of lines of ours would hide the plan.
+# A new file longer than this is shown by its head: hundreds of generated lines would hide the plan.
 _LONG, _HEAD = 40, 12
 # Below this a found text stands under its part's name, not beside it.
 _NARROW = 60

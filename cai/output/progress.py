@@ -20,7 +20,7 @@ _WIDEST = 78  # a tick that ends far from its name is not read with it
 
 
 class View:
-    """Shows the items of a run; a context manager, since the live line must be taken away again."""
+    """Shows the items of a run; a context manager, because the live line has to be erased at the end."""
 
     def __init__(
         self, out: Console, *, verbose: bool = False, brief: bool = False, progress: Path | None = None

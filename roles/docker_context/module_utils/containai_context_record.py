@@ -45,7 +45,7 @@ class GivingBack:
         self.step = self._decide()
 
     def _decide(self):
-        """Return remove, restore, leave (somebody edited it) or None (nothing of ours is there)."""
+        """Return remove, restore, leave (somebody edited it) or None (nothing that setup made is there)."""
         if self.entry.get("restoring"):  # a run that was killed may have left anything
             return "restore"
         if self.there is None or (self.before and self.there == self.before["state"]):
@@ -80,7 +80,7 @@ class GivingBack:
 
 
 def give_back(record, program, check_mode):
-    """Take away the contexts of the record, or put back what was there before; one that was edited since stays. Return (actions, diffs, notes)."""
+    """Remove the contexts of the record, or restore what was there before. An edited one stays. Return (actions, diffs, notes)."""
     plan, notes = [], []
     for entry in record.data.get("contexts", []):
         try:

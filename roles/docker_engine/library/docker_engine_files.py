@@ -32,7 +32,7 @@ options:
           C(@REVISION@) in a content becomes the hash of all of them, so that a running service shows which files it was started from.
           With C(live: true) it has no part in that hash: its change takes no restart.
           With C(secret: true) a line of salt is put before the content, and the hash tells of the salt, not of the content."}
-  absent: {type: list, elements: path, default: [], description: Files of ours that shall not be there any more.}
+  absent: {type: list, elements: path, default: [], description: Files that setup wrote earlier and that no setting asks for any more.}
   data_root: {type: path, description: "Folder for the engine's data. It gets a mark by which a purge knows it; the mark stays with the data."}
   group: {type: str, description: System group that may use the socket.}
   programs: {type: list, elements: path, default: [], description: "Programs that the files start. One that is missing is refused, but in check mode, where it is yet to come."}
@@ -123,7 +123,7 @@ def salt(files):
 
 
 def drop(module, record, path, actions, diffs):
-    """Take away a file of ours that no setting asks for any more."""
+    """Remove a file that setup wrote and that no setting asks for any more."""
     if not os.path.lexists(path):
         return
     actions.append({"verb": "remove", "what": path})
@@ -186,7 +186,7 @@ def group_entry(name):
 
 
 def admit(module, record, group, user, actions):
-    """Make the group and the membership; return whether the user has to log in anew."""
+    """Make the group and the membership; return whether the user has to log in again."""
     entry = group_entry(group)
     if entry is None:
         actions.append({"verb": "create", "what": f"group {group}"})

@@ -36,7 +36,7 @@ description:
   - Docker's repository is used with a key of the given fingerprint only, scoped with C(signed-by).
 options:
   source: {type: str, choices: [docker, distro], required: true, description: "Docker's signed apt repository, or the distribution's own package."}
-  dedicated: {type: bool, default: true, description: "Whether the host's own docker.service is not to be used. False in a VM of ours, where it is the engine."}
+  dedicated: {type: bool, default: true, description: "Whether the host's own docker.service is not to be used. False in the VM, where it is the engine."}
   host: {type: dict, required: true, description: What M(docker_engine_host) returned.}
   apt_url: {type: str, description: "Repository; C({distribution}) is replaced. Read with I(source=docker)."}
   apt_key_url: {type: str, description: "The repository's key: https://, http:// or file://."}
@@ -156,7 +156,7 @@ def another_source(packages, params):
 
 def install(packages, record, params):
     """Install with every new service masked until dpkg is done. The mask lives in /run: a crash forgets it with the next boot."""
-    # After a killed run this is what that one found: its services still have to be put to rest.
+    # After a killed run this is what the killed run found: its services still have to be stopped and disabled.
     began = record.data.get("installing", {}).get("docker", {})
     quiet = began.get("quiet", [name for name in SERVICES if params["dedicated"] and not unit_known(name)])
     with masked(quiet, lambda: run(["systemctl", "daemon-reload"])):
@@ -201,7 +201,7 @@ def rest(services):
 
 
 def update(params):
-    """Read the lists anew. apt-get waits for dpkg's locks, and not for that of the lists, which a timer of its own takes at boot."""
+    """Read the lists again. apt-get waits for dpkg's locks, and not for that of the lists, which a timer of its own takes at boot."""
     end = time.monotonic() + params["apt_wait"]
     while True:
         result = apt_get(params, "update")

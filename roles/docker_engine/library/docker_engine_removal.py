@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Take away what the record says that setup made, and nothing else."""
+"""Remove what setup made according to the record, and nothing else."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Removal:
         roots = sorted({self.module.params["data_root"], *self.record.data.get("data_roots", [])})
         found = [root for root in roots if os.path.isdir(root)]
         for root in found:
-            if not self.dry and root != DEFAULT and is_ours(root):  # that one is known by its name
+            if not self.dry and root != DEFAULT and is_ours(root):  # the default one is known by its name
                 mark(root)
         return found
 

@@ -29,7 +29,7 @@ description:
     with a warning, unless I(upgraded) or I(restart_containers).
   - A restart ends containers, so it is refused while any run in the engine, unless I(restart_containers). An engine that is active and does not answer in
     time is neither restarted nor stopped; the module fails and says so.
-  - Where a first start fails, what it left in I(data_root) is taken away, so that the next run begins anew; a dockerd that met a full disk leaves a
+  - Where a first start fails, what it left in I(data_root) is removed, so that the next run starts from an empty folder; a dockerd that met a full disk leaves a
     database on which every later one dies. An engine that has answered once keeps its data, whatever happens.
   - Touches no service but the named ones.
 options:
@@ -156,7 +156,7 @@ def act(module, verbs):
 
 
 def forget(params):
-    """Take away what a first start left that failed."""
+    """Remove what a failed first start left."""
     if params["data_root"] and unused(params["data_root"]):
         run(["systemctl", "stop", params["unit"], *reversed(params["helpers"])])  # systemd would start it again and again
         begin_anew(params["data_root"])
@@ -181,7 +181,7 @@ def converge(module):
     if broken:
         part = "network namespace" if dedicated(params["unit"]) else "egress"
         actions.insert(0, {"verb": "change", "what": f"{part}: {broken}"})
-    # A started or restarted dockerd makes its socket anew; only a running one's can have been tampered with.
+    # A started or restarted dockerd creates a new socket; only a running one's can have been tampered with.
     running = state.get("ActiveState") == "active" and "restart" not in verbs
     closed = running and params["group"] and socket_wrong(params["socket"], params["group"])
     if closed:

@@ -52,7 +52,7 @@ def is_ours(path):
 
 
 def holds_data(path):
-    """Whether an engine of ours has answered from here: its data stay where they are."""
+    """Whether the secure engine has ever answered from here. Then its data stay where they are."""
     return path in _of_unit() and os.path.lexists(os.path.join(path, MARKER)) and not unused(path)
 
 
@@ -94,7 +94,7 @@ def unused(path):
 
 
 def begin_anew(path):
-    """Take away what engines left in a folder from which none has ever answered."""
+    """Remove what engines left in a folder from which none has ever answered."""
     if unused(path):
         take_away(path, _of_engines(path))
 

@@ -1,4 +1,4 @@
-"""Take away the packages, users and groups that setup brought, and none that somebody needs by now."""
+"""Remove the packages, users and groups that setup installed, except those that something else needs now."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _packet(data, position):
 
 
 def is_key(data, fingerprint):
-    """Whether `data` is that one key; a damaged file is not."""
+    """Whether `data` is exactly the pinned key; a damaged file is not."""
     try:
         return data is not None and primary_fingerprints(data) == [fingerprint.replace(" ", "").upper()]
     except (ValueError, IndexError, OverflowError):

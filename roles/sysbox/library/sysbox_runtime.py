@@ -180,7 +180,7 @@ def reload(module):
 
 def write(module, path, before, after):
     try:
-        if module.params["state"] == "present":  # taking it out is no state of ours: an edit must still be told from what setup wrote
+        if module.params["state"] == "present":  # a removal is not recorded: a later edit must still be told from what setup wrote
             record = Record()
             record.note_file(path, before, after)
             record.save()

@@ -81,7 +81,7 @@ def mounted():
 
 
 def is_dead(path):
-    """Whether the process behind a mount is gone. In a child: a sysbox-fs that hangs would hold whoever looks."""
+    """Whether the process behind a mount is gone. In a child process, because a sysbox-fs that hangs would block the caller."""
     said = attempt(["stat", "-c", "%d", path], timeout=LOOK_SECONDS)
     return said is not None and os.strerror(errno.ENOTCONN) in said.stderr
 

@@ -31,7 +31,7 @@ def wake(sleeping):
     for _ in range(STARTS):
         systemctl("reset-failed", *UNITS)
         systemctl("enable", *UNITS)
-        # The three are bound to one another: whichever stopped, all are started anew.
+        # The three depend on one another: if one stopped, all are restarted.
         result = systemctl("restart", "sysbox.service")
         if result.returncode == 0 and not idle_units():
             return

@@ -16,7 +16,7 @@ import time
 
 LOCK = "/run/containai.lock"
 RUN = "CAI_RUN"
-SYSTEMD = "/run/systemd/system"  # a host without it is refused by the preflight, and has nothing of ours
+SYSTEMD = "/run/systemd/system"  # a host without it is refused by the preflight, so setup has changed nothing there
 WAIT_SECONDS = 300
 _held = []
 

@@ -21,7 +21,7 @@ import tempfile
 from ansible.module_utils.containai.process import run
 
 STATE_DIR = "/var/lib/containai"
-# What Docker, containerd and Sysbox leave behind beside their packages' files; taken away with them where it was not there before.
+# What Docker, containerd and Sysbox leave behind beside their packages' files. Removed with the packages where it was not there before.
 FOLDERS = (
     "/etc/docker/key.json", "/etc/docker", "/etc/containerd", "/etc/cni/net.d", "/etc/cni", "/var/lib/docker", "/var/lib/containerd", "/opt/containerd",
     "/var/lib/sysbox", "/var/lib/sysboxfs", "/run/sysbox", "/run/sysbox-runc", "/usr/local/libexec/containai", "/usr/local/libexec",
@@ -185,7 +185,7 @@ class Record:
                 self.note(kind, value)
 
     def count_cut_off(self):
-        """Note what came of every change that is still open: a setup that was cut off. Not saved, so that a removal that is cut off begins anew."""
+        """Note what came of every change that is still open: a setup that was cut off. Not saved, so that an interrupted removal starts over."""
         for name in list(self.data.get("installing", {})):
             self.count(name)
 
