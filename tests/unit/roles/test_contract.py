@@ -83,6 +83,14 @@ def test_what_a_playbook_or_a_role_chooses_is_no_setting() -> None:
     assert sorted(chosen & {name for role in NAMES for name in specification(role)} - free) == []
 
 
+def test_no_role_reads_what_is_another_roles() -> None:
+    """Each runs by itself. What one found and another needs is handed on by the playbook; a public variable may be a default."""
+    for path in sorted(path for path in ROLES.rglob("*") if path.suffix in (".yml", ".j2")):
+        role, text = path.relative_to(ROLES).parts[0], path.read_text()
+        assert [other for other in NAMES if other != role and f"__{other}_" in text] == [], path
+        assert not re.search(r"(import|include)_role:", text), path
+
+
 def test_what_tasks_keep_has_the_roles_name() -> None:
     for file in FILES:
         role = file.parts[-3]
