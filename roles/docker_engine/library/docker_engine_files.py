@@ -62,6 +62,9 @@ notes: {type: list, elements: str, returned: when the user became a member, desc
 """
 
 
+UNITS = "/etc/systemd/system/"
+
+
 def command(module, argv):
     result = run(argv)
     if result.returncode != 0:
@@ -238,6 +241,8 @@ def main():
             place(module, record, file, file["content"].replace("@REVISION@", revision), actions, diffs)
         for path in module.params["absent"]:
             drop(module, record, path, actions, diffs)
+        if any(action["what"].startswith(UNITS) for action in actions) and not module.check_mode:
+            command(module, ["systemctl", "daemon-reload"])
         group, user = module.params["group"], module.params["user"]
         if group and admit(module, record, group, user, actions) and not module.check_mode:
             notes.append(f"{user} is now in the group {group}: `cai` works at once; for docker itself log out and in again (or run `newgrp {group}`).")

@@ -15,7 +15,7 @@ from ansible.module_utils.containai.lock import hold
 from ansible.module_utils.containai.process import run
 from ansible.module_utils.containai.redaction import mask
 from ansible.module_utils.containai.running import RESTART, info, refusal, running, shims
-from ansible.module_utils.containai.systemd import unit_state
+from ansible.module_utils.containai.systemd import is_unread, unit_state
 from ansible.module_utils.containai_data_root import begin_anew, unused, used
 from ansible.module_utils.containai_engine_state import ENABLED, SOCKET_MODE, adrift, dedicated, lacks, network_problem, outdated, replaced, socket_wrong
 
@@ -162,8 +162,19 @@ def forget(params):
         begin_anew(params["data_root"])
 
 
+def read_units(module):
+    """Have systemd read units that were written since it read them. Return the actions."""
+    params = module.params
+    if not any(is_unread(unit_state(unit)) for unit in (params["unit"], *params["helpers"])):
+        return []
+    if not module.check_mode:
+        run(["systemctl", "daemon-reload"])
+    return [{"verb": "reload", "what": "systemd, which goes by older units"}]
+
+
 def converge(module):
     params = module.params
+    units = read_units(module)
     state = unit_state(params["unit"]) if module.check_mode else settled(params["unit"], params["timeout"] + 10)
     try:
         said = info(params["socket"]) if state.get("ActiveState") == "active" else None
@@ -177,7 +188,7 @@ def converge(module):
         verbs = restarting(verbs)
     if "restart" in verbs and said is not False:  # a user who may not ask has a plan only
         guard(module)
-    actions = [{"verb": verb, "what": params["unit"]} for verb in verbs]
+    actions = [*units, *({"verb": verb, "what": params["unit"]} for verb in verbs)]
     if broken:
         part = "network namespace" if dedicated(params["unit"]) else "egress"
         actions.insert(0, {"verb": "change", "what": f"{part}: {broken}"})

@@ -8,7 +8,7 @@ import re
 
 from ansible.module_utils.containai.process import output, run
 from ansible.module_utils.containai.running import Unknown, info
-from ansible.module_utils.containai.systemd import unit_state
+from ansible.module_utils.containai.systemd import is_unread, unit_state
 from ansible.module_utils.containai_data_root import unused
 
 NETNS = "/run/netns/containai"
@@ -81,6 +81,8 @@ def as_wanted(params, revision):
     """Return the /info of an engine that runs as its files say, from these very files, and knows the runtimes; None of any other."""
     state = unit_state(params["unit"])
     if state.get("ActiveState") != "active" or state.get("UnitFileState") not in ENABLED or outdated(state, revision):
+        return None
+    if is_unread(state):
         return None
     try:
         said = info(params["socket"])

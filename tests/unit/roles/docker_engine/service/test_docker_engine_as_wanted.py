@@ -18,6 +18,8 @@ OTHER = {"path": "/usr/bin/other"}
 DRIFTS: dict[str, Callable[[Service, Path], None]] = {
     "stopped": lambda service, _: service.set(ActiveState="inactive"),
     "failed": lambda service, _: service.set(ActiveState="failed"),
+    "older units in systemd": lambda service, _: service.set(NeedDaemonReload="yes"),
+    "no units in systemd": lambda service, _: service.set(LoadState="not-found"),
     "not at boot": lambda service, _: service.set(UnitFileState="disabled"),
     "silent": lambda service, _: setattr(service, "info", None),
     "without the runtime": lambda service, _: setattr(service, "info", {"Runtimes": {}}),

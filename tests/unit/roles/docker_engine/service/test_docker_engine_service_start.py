@@ -43,6 +43,13 @@ def test_a_disabled_engine_is_enabled_and_not_restarted(module: ModuleType, serv
     assert service.changes() == [["daemon-reload"], ["enable", UNIT]]
 
 
+def test_units_that_systemd_has_not_read_are_read_and_the_engine_stays(module: ModuleType, service: Service) -> None:
+    """A run that was killed after it had written them, or somebody's edit that was put right."""
+    service.set(HELPERS[0], NeedDaemonReload="yes")
+    assert run_module(module, **service.parameters).actions == [("reload", "systemd, which goes by older units")]
+    assert service.changes() == [["daemon-reload"]]
+
+
 def test_a_missing_runtime_takes_a_reload_only(module: ModuleType, service: Service) -> None:
     service.knows_after = "reload"
     assert run_module(module, **service.parameters).actions == [("reload", UNIT)]
