@@ -81,7 +81,7 @@ def private_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make the folder of a run that leaves no trace; it vanishes with the run."""
+    """Make a folder that is removed after the run; its path is short enough for ssh's sockets."""
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="cai-"))

@@ -9,7 +9,6 @@ import shlex
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -59,7 +58,7 @@ def run(job: Job, sink: Sink) -> Report:
         return False  # no event file
 
     started = time.monotonic()
-    with _interrupts() as interrupted, _scratch() as scratch:
+    with _interrupts() as interrupted, paths.temporary_folder() as scratch:
 
         def as_root(pids: list[int]) -> None:
             sudo.end(pids, job.password)
@@ -155,16 +154,6 @@ def _own_variables(scratch: Path) -> dict[str, str]:
         # What a killed process leaves goes with the folder. Not on macOS: the VM's processes outlive the run.
         **({} if sys.platform == "darwin" else {"TMPDIR": str(scratch)}),
     }
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """Make the folder for variables and temporary files: short enough for ssh's sockets, gone after the run."""
-    path = Path(tempfile.mkdtemp(prefix="cai-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A failure is told with what others did meanwhile; containers of ours, and an engine that is slow, are not ended unasked."""
+"""A failure is told with what others did meanwhile; running containers of the engine, and a slow engine, are not ended unasked."""
 
 from __future__ import annotations
 

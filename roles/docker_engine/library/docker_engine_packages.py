@@ -251,7 +251,7 @@ def planned_upgrade(module):
         return upgrade
     updated = update(module.params)
     if updated.returncode != 0 or "Failed to fetch" in updated.stderr:
-        module.warn(f"apt could not read all of its lists anew, so there may be a newer Docker than it knows of: {mask(tail(updated, 2))}")
+        module.warn(f"apt could not read all of its lists again, so there may be a newer Docker than it knows of: {mask(tail(updated, 2))}")
     upgrade = docker_upgrade.Upgrade()
     docker_upgrade.guard(upgrade, module)
     if upgrade.sourceless:
