@@ -20,8 +20,8 @@ def reported(text: str) -> list[str]:
 
 
 def notes(text: str) -> list[str]:
-    """What is left, and why."""
-    return re.findall(r"^Note: (.+)$", text, re.MULTILINE)
+    """What is left, and why. A dry run changes nothing, so it compares nothing with what others did meanwhile."""
+    return re.findall(r"^Note: (?!Changed by others meanwhile: )(.+)$", text, re.MULTILINE)
 
 
 def as_planned(box: Box, command: str, *arguments: str, user: str = "dev") -> Done:
